@@ -1,0 +1,64 @@
+//! One request and its answer, as plain values.
+//!
+//! The core never sees a socket: whoever serves it (the listener, wiremock, a unit test) turns its own
+//! idea of a request into this one and back.
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use serde_json::Value;
+
+/// A request with its whole body.
+pub type Request = http::Request<Bytes>;
+/// An answer with its whole body.
+pub type Response = http::Response<Bytes>;
+
+/// The media type of every JSON answer of ARM and Key Vault.
+pub const JSON: &str = "application/json; charset=utf-8";
+
+/// A compact JSON answer.
+pub fn json(status: StatusCode, body: &Value) -> Response {
+    with_body(status, JSON, body.to_string())
+}
+
+/// An answer with a body of the given media type.
+pub fn with_body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+    response
+}
+
+/// An answer without a body or a media type.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+/// The value of a header, if it is there and readable as text.
+pub fn header_text<'r>(request: &'r Request, name: impl header::AsHeaderName) -> Option<&'r str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// Host and port the request was sent to: the absolute target's, else the `Host` header.
+pub fn authority(request: &Request) -> &str {
+    match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => header_text(request, header::HOST).unwrap_or_default(),
+    }
+}
+
+/// The first value of a query parameter, decoded. Names may be percent-encoded too: the JavaScript SDK
+/// sends `api%2Dversion`.
+pub fn query(request: &Request, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(request.uri().query()?.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// The body read as JSON; an empty or unreadable one is `None`.
+pub fn body_json(request: &Request) -> Option<Value> {
+    serde_json::from_slice(request.body()).ok()
+}

@@ -1,0 +1,129 @@
+//! What happened, in order: one entry an exchange, without secrets.
+//!
+//! Tests count with it, the demo narrates from it. It keeps facts that are public on the wire (etag, code,
+//! thumbprint, error) and never a body, because bodies hold keys and tokens.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::exchange::{self, Request, Response};
+use crate::operation::Operation;
+
+/// Older entries make room, so that an emulator may stay up for days.
+const CAPACITY: usize = 10_000;
+
+/// One exchange.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Counts from 1 and never repeats.
+    pub sequence: u64,
+    /// By the emulator's clock.
+    pub at: OffsetDateTime,
+    /// What was asked.
+    pub operation: Operation,
+    /// Of which object: a certificate's name, `vault/name`, a function, a resource.
+    pub object: String,
+    /// The HTTP status of the answer; 0 when there was none.
+    pub status: u16,
+    /// `If-Match` of the request.
+    pub if_match: Option<String>,
+    /// `etag` of the answer.
+    pub etag: Option<String>,
+    /// `properties.thumbprint` of the answer.
+    pub thumbprint: Option<String>,
+    /// `properties.verificationCode` of the answer.
+    pub code: Option<String>,
+    /// The error of the answer, or another short remark.
+    pub note: Option<String>,
+}
+
+/// The entries, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    entries: VecDeque<Entry>,
+    written: u64,
+}
+
+impl Journal {
+    /// All entries still kept.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Entries written after the one with this sequence number.
+    pub fn since(&self, sequence: u64) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.sequence > sequence)
+    }
+
+    /// How many entries were ever written; also the newest one's sequence number.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How often an operation was answered at all.
+    pub fn count(&self, operation: Operation) -> usize {
+        self.entries().filter(|entry| entry.operation == operation).count()
+    }
+
+    /// Writes down an exchange with one of the services.
+    pub fn exchange(
+        &mut self,
+        at: OffsetDateTime,
+        operation: Operation,
+        object: &str,
+        request: &Request,
+        response: &Response,
+    ) {
+        let body: Value = match response.headers().get(http::header::CONTENT_TYPE) {
+            Some(_) => serde_json::from_slice(response.body()).unwrap_or_default(),
+            None => Value::Null,
+        };
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        self.write(Entry {
+            sequence: 0,
+            at,
+            operation,
+            object: object.to_owned(),
+            status: response.status().as_u16(),
+            if_match: exchange::header_text(request, http::header::IF_MATCH).map(str::to_owned),
+            etag: text("/etag"),
+            thumbprint: text("/properties/thumbprint"),
+            code: text("/properties/verificationCode"),
+            note: text("/error/message").or_else(|| text("/message")),
+        });
+    }
+
+    /// Writes down something that is no request to a service: a delivery, an invocation.
+    pub fn remark(
+        &mut self,
+        at: OffsetDateTime,
+        operation: Operation,
+        object: &str,
+        status: u16,
+        note: Option<String>,
+    ) {
+        self.write(Entry {
+            sequence: 0,
+            at,
+            operation,
+            object: object.to_owned(),
+            status,
+            if_match: None,
+            etag: None,
+            thumbprint: None,
+            code: None,
+            note,
+        });
+    }
+
+    fn write(&mut self, mut entry: Entry) {
+        self.written += 1;
+        entry.sequence = self.written;
+        if self.entries.len() == CAPACITY {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(entry);
+    }
+}

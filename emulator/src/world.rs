@@ -1,0 +1,143 @@
+//! Everything the emulated cloud remembers, and the one function that answers a request.
+//!
+//! It is pure: the same world, request and moment give the same answer. Serving it, delivering its events
+//! and moving its clock are other modules' business.
+
+use http::StatusCode;
+use time::OffsetDateTime;
+
+use crate::arm::{self, Arm};
+use crate::event_grid::EventGrid;
+use crate::exchange::{self, Request, Response};
+use crate::faults::{Effect, Faults};
+use crate::identity::{self, Identity};
+use crate::journal::Journal;
+use crate::key_vault::{self, KeyVaults};
+use crate::operation::Operation;
+
+/// The subscription that is there at start.
+pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+/// The tenant all tokens come from.
+pub const TENANT: &str = "00000000-0000-0000-0000-00000000aad0";
+/// The resource group that is there at start.
+pub const RESOURCE_GROUP: &str = "iot-x509-demo-rg";
+/// The DPS instance that is there at start.
+pub const PROVISIONING_SERVICE: &str = "my-dps-x509";
+/// The vault that is there at start.
+pub const VAULT: &str = "my-vault";
+
+/// The state of every service.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Follow the recordings only: no verification code outside the answer that made it.
+    pub strict: bool,
+    /// Where ids, codes and etags come from; seeded, so that a run can be repeated.
+    pub random: fastrand::Rng,
+    /// Tokens.
+    pub identity: Identity,
+    /// Subscriptions, resource groups and DPS instances with their certificates.
+    pub arm: Arm,
+    /// Vaults.
+    pub key_vaults: KeyVaults,
+    /// Event subscriptions and what is waiting to be delivered.
+    pub event_grid: EventGrid,
+    /// Failures on demand.
+    pub faults: Faults,
+    /// What happened.
+    pub journal: Journal,
+}
+
+/// Which service a request is for, parsed far enough to name the operation and its object.
+#[derive(Debug)]
+enum Route {
+    Identity,
+    Arm(arm::Route),
+    KeyVault(key_vault::Route),
+    Unknown,
+}
+
+impl World {
+    /// A world with nothing in it.
+    pub fn empty(seed: u64) -> World {
+        World {
+            strict: false,
+            random: fastrand::Rng::with_seed(seed),
+            identity: Identity::new(),
+            arm: Arm::default(),
+            key_vaults: KeyVaults::default(),
+            event_grid: EventGrid::default(),
+            faults: Faults::default(),
+            journal: Journal::default(),
+        }
+    }
+
+    /// The world of the tutorial: one subscription, resource group, DPS instance and vault.
+    pub fn tutorial(seed: u64) -> World {
+        let mut world = World::empty(seed);
+        world.arm.add_resource_group(SUBSCRIPTION, RESOURCE_GROUP);
+        world.arm.add_provisioning_service(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE);
+        world.key_vaults.add(VAULT);
+        world
+    }
+
+    /// Answers a request and writes the exchange down.
+    pub fn handle(&mut self, request: &Request, now: OffsetDateTime) -> Response {
+        let route = Route::of(request);
+        let (operation, object) = (route.operation(), route.object());
+        let effect = self.faults.strike(operation, &object);
+        let response = match (effect, &route) {
+            (Some(Effect::Answer(status)), _) => route.fault(status, now, &mut self.random),
+            (_, Route::Identity) => identity::handle(self, request, now),
+            (_, Route::Arm(route)) => arm::handle(self, route, request, effect, now),
+            (_, Route::KeyVault(route)) => key_vault::handle(self, route, request, now),
+            (_, Route::Unknown) => exchange::empty(StatusCode::NOT_FOUND),
+        };
+        let operation = match (&route, response.status()) {
+            (Route::KeyVault(_), StatusCode::UNAUTHORIZED) => Operation::VaultChallenge,
+            _ => operation,
+        };
+        self.journal.exchange(now, operation, &object, request, &response);
+        response
+    }
+}
+
+impl Route {
+    fn of(request: &Request) -> Route {
+        if let Some(route) = key_vault::Route::parse(request) {
+            Route::KeyVault(route)
+        } else if identity::is_token_request(request) {
+            Route::Identity
+        } else if let Some(route) = arm::Route::parse(request) {
+            Route::Arm(route)
+        } else {
+            Route::Unknown
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        match self {
+            Route::Identity => Operation::GetToken,
+            Route::Arm(route) => route.operation(),
+            Route::KeyVault(route) => route.operation(),
+            Route::Unknown => Operation::Unknown,
+        }
+    }
+
+    fn object(&self) -> String {
+        match self {
+            Route::Identity => "managed identity".to_owned(),
+            Route::Arm(route) => route.object(),
+            Route::KeyVault(route) => route.object(),
+            Route::Unknown => String::new(),
+        }
+    }
+
+    fn fault(&self, status: u16, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        match self {
+            Route::Arm(_) => arm::fault(status, now, random),
+            Route::KeyVault(_) => key_vault::fault(status),
+            Route::Identity | Route::Unknown => exchange::empty(status),
+        }
+    }
+}
