@@ -1,0 +1,178 @@
+//! A CA certificate as the issuer of a proof: what of it goes into the proof, and which signature it calls for.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::ec::EcGroupRef;
+use openssl::nid::Nid;
+use openssl::pkey::{Id, PKey, PKeyRef, Public};
+use openssl::x509::X509;
+use time::OffsetDateTime;
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::name::Name;
+
+use crate::thumbprint::Thumbprint;
+
+/// A CA certificate whose key we can have used.
+#[derive(Clone)]
+pub struct CaCertificate {
+    der: Vec<u8>,
+    parsed: Certificate,
+    public_key: PKey<Public>,
+    algorithm: SignatureAlgorithm,
+}
+
+/// The signature a CA's key makes, by the names of RFC 7518 that Key Vault uses too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+    /// ECDSA on P-521 with SHA-512.
+    Es512,
+}
+
+/// Why a certificate cannot be the issuer of a proof.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnsuitableCa {
+    /// Not a certificate at all, or not strict DER.
+    #[error("it is not a certificate that can be read: {0}")]
+    Unreadable(String),
+    /// Neither RSA nor one of the three curves.
+    #[error("its key is {0}; RSA of at least 2048 bits, P-256, P-384 and P-521 are supported")]
+    Key(String),
+    /// Its validity has not begun or is over.
+    #[error("it is valid from {from} to {until}, which is not now; upload a CA certificate that is valid")]
+    Validity {
+        /// First moment.
+        from: OffsetDateTime,
+        /// Last moment.
+        until: OffsetDateTime,
+    },
+}
+
+impl CaCertificate {
+    /// Reads DER.
+    pub fn from_der(der: &[u8]) -> Result<CaCertificate, UnsuitableCa> {
+        let parsed =
+            Certificate::from_der(der).map_err(|error| UnsuitableCa::Unreadable(error.to_string()))?;
+        let public_key = X509::from_der(der)
+            .and_then(|certificate| certificate.public_key())
+            .map_err(|error| UnsuitableCa::Unreadable(error.to_string()))?;
+        let algorithm = SignatureAlgorithm::of(&public_key)?;
+        Ok(CaCertificate { der: der.to_vec(), parsed, public_key, algorithm })
+    }
+
+    /// Reads what a registry shows as `certificate`: base64 of DER, base64 of PEM, or PEM as it is, and the
+    /// first certificate of several. Which of them it is depends on who uploaded it.
+    pub fn from_upload(text: &str) -> Result<CaCertificate, UnsuitableCa> {
+        let compact: String = text.split_ascii_whitespace().collect();
+        let bytes = STANDARD.decode(compact).unwrap_or_else(|_| text.as_bytes().to_vec());
+        match X509::from_pem(&bytes).and_then(|certificate| certificate.to_der()) {
+            Ok(der) => CaCertificate::from_der(&der),
+            Err(_) => CaCertificate::from_der(&bytes),
+        }
+    }
+
+    /// The certificate as it was read.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// SHA-1 of the DER.
+    pub fn thumbprint(&self) -> Thumbprint {
+        Thumbprint::of(&self.der)
+    }
+
+    /// Its subject. Cloned, it encodes to the same bytes, which is what an issuer has to be.
+    pub fn subject(&self) -> &Name {
+        self.parsed.tbs_certificate().subject()
+    }
+
+    /// Its key identifier, whichever way it was computed; some CAs have none.
+    pub fn subject_key_identifier(&self) -> Option<SubjectKeyIdentifier> {
+        let (_critical, identifier) = self.parsed.tbs_certificate().get_extension().ok()??;
+        Some(identifier)
+    }
+
+    /// SubjectPublicKeyInfo, DER.
+    pub fn public_key_info(&self) -> Vec<u8> {
+        let info = self.parsed.tbs_certificate().subject_public_key_info();
+        info.to_der().expect("what was decoded encodes again")
+    }
+
+    /// Its key, for OpenSSL.
+    pub fn public_key(&self) -> &PKeyRef<Public> {
+        &self.public_key
+    }
+
+    /// The signature its key makes.
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// First moment of its validity.
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.parsed.tbs_certificate().validity().not_before.to_system_time().into()
+    }
+
+    /// Last moment of its validity.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.parsed.tbs_certificate().validity().not_after.to_system_time().into()
+    }
+
+    /// A CA outside its validity proves nothing: DPS might take it, whoever verifies its devices would not.
+    pub fn check_validity(&self, now: OffsetDateTime) -> Result<(), UnsuitableCa> {
+        let (from, until) = (self.not_before(), self.not_after());
+        if (from..=until).contains(&now) { Ok(()) } else { Err(UnsuitableCa::Validity { from, until }) }
+    }
+}
+
+impl fmt::Debug for CaCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaCertificate")
+            .field("subject", &self.subject().to_string())
+            .field("thumbprint", &self.thumbprint())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SignatureAlgorithm {
+    fn of(key: &PKeyRef<Public>) -> Result<SignatureAlgorithm, UnsuitableCa> {
+        match key.id() {
+            Id::RSA if key.bits() >= 2046 => Ok(SignatureAlgorithm::Rs256),
+            Id::RSA => Err(UnsuitableCa::Key(format!("RSA of {} bits", key.bits()))),
+            Id::EC => match key.ec_key().ok().and_then(|key| curve(key.group())) {
+                Some(Nid::X9_62_PRIME256V1) => Ok(SignatureAlgorithm::Es256),
+                Some(Nid::SECP384R1) => Ok(SignatureAlgorithm::Es384),
+                Some(Nid::SECP521R1) => Ok(SignatureAlgorithm::Es512),
+                other => Err(UnsuitableCa::Key(format!("on curve {}", named(other)))),
+            },
+            other => Err(UnsuitableCa::Key(named(Some(Nid::from_raw(other.as_raw()))))),
+        }
+    }
+
+    /// The name RFC 7518 and Key Vault give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SignatureAlgorithm::Rs256 => "RS256",
+            SignatureAlgorithm::Es256 => "ES256",
+            SignatureAlgorithm::Es384 => "ES384",
+            SignatureAlgorithm::Es512 => "ES512",
+        }
+    }
+}
+
+fn curve(group: &EcGroupRef) -> Option<Nid> {
+    group.curve_name()
+}
+
+fn named(nid: Option<Nid>) -> String {
+    nid.and_then(|nid| nid.short_name().ok()).unwrap_or("of an unknown kind").to_owned()
+}

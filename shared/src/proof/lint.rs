@@ -1,0 +1,97 @@
+//! Reads the final bytes back, before anybody signs them, and refuses whatever is not a verification
+//! certificate.
+//!
+//! OpenSSL reads certificates only, so the bytes are wrapped into one with an empty signature. What its safe
+//! interface does not show, the extensions, is read with the decoder of `x509-cert`.
+
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::nid::Nid;
+use openssl::x509::{X509, X509NameRef};
+use time::{Duration, OffsetDateTime};
+use x509_cert::TbsCertificate;
+use x509_cert::der::asn1::BitString;
+use x509_cert::der::oid::AssociatedOid;
+use x509_cert::der::{Any, Decode, Encode, Tag};
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints};
+
+use super::{BACKDATED, LIFETIME, ProofError};
+use crate::ca::CaCertificate;
+use crate::verification_code::VerificationCode;
+
+/// Longest serial RFC 5280 allows, in octets.
+const MAX_SERIAL: i32 = 20 * 8;
+
+pub(super) fn lint(
+    tbs: &[u8],
+    ca: &CaCertificate,
+    code: &VerificationCode,
+    now: OffsetDateTime,
+) -> Result<(), ProofError> {
+    let certificate = X509::from_der(&with_empty_signature(tbs)?)?;
+    require(certificate.version() == 2, "its version is not 3")?;
+    require(is_only_common_name(certificate.subject_name(), code), "its subject is not the code alone")?;
+    require(
+        certificate.issuer_name().to_der()? == ca.subject().to_der()?,
+        "its issuer is not the CA's subject",
+    )?;
+
+    let serial = certificate.serial_number().to_bn()?;
+    require(
+        !serial.is_negative() && (64..MAX_SERIAL).contains(&serial.num_bits()),
+        "its serial is not random",
+    )?;
+
+    let (from, until) = (moment(certificate.not_before())?, moment(certificate.not_after())?);
+    require(from >= now - BACKDATED - Duration::SECOND, "it is backdated too far")?;
+    require(from <= now && now <= until, "it is not valid now")?;
+    require(until - from <= LIFETIME, "it is valid for more than a day")?;
+    require(until <= ca.not_after(), "it outlives the CA")?;
+
+    lint_extensions(&TbsCertificate::from_der(tbs)?, ca)
+}
+
+fn lint_extensions(tbs: &TbsCertificate, ca: &CaCertificate) -> Result<(), ProofError> {
+    let extensions = tbs.extensions().map(Vec::as_slice).unwrap_or_default();
+    let known = [BasicConstraints::OID, AuthorityKeyIdentifier::OID];
+    require(
+        extensions.iter().all(|extension| known.contains(&extension.extn_id)),
+        "it has another extension",
+    )?;
+
+    let constraints = tbs.get_extension::<BasicConstraints>().ok().flatten();
+    require(matches!(constraints, Some((true, BasicConstraints { ca: false, .. }))), "it is not CA:FALSE")?;
+
+    let authority = tbs.get_extension::<AuthorityKeyIdentifier>().ok().flatten();
+    let key = authority.and_then(|(_, authority)| authority.key_identifier);
+    require(
+        key == ca.subject_key_identifier().map(|identifier| identifier.0),
+        "its authority key is not the CA's",
+    )
+}
+
+fn require(holds: bool, otherwise: &str) -> Result<(), ProofError> {
+    if holds { Ok(()) } else { Err(ProofError::Lint(otherwise.to_owned())) }
+}
+
+fn is_only_common_name(subject: &X509NameRef, code: &VerificationCode) -> bool {
+    let mut entries = subject.entries();
+    let (first, second) = (entries.next(), entries.next());
+    first.is_some_and(|entry| {
+        entry.object().nid() == Nid::COMMONNAME && entry.data().as_slice() == code.as_str().as_bytes()
+    }) && second.is_none()
+}
+
+fn moment(time: &Asn1TimeRef) -> Result<OffsetDateTime, ProofError> {
+    let since_epoch = Asn1Time::from_unix(0)?.diff(time)?;
+    Ok(OffsetDateTime::UNIX_EPOCH
+        + Duration::days(i64::from(since_epoch.days))
+        + Duration::seconds(i64::from(since_epoch.secs)))
+}
+
+/// `SEQUENCE { tbs, algorithm, BIT STRING {} }`, the algorithm being the one inside `tbs`.
+fn with_empty_signature(tbs: &[u8]) -> Result<Vec<u8>, ProofError> {
+    let algorithm = TbsCertificate::from_der(tbs)?.signature().to_der()?;
+    let signature = BitString::from_bytes(&[])?.to_der()?;
+    let parts: Vec<u8> = [tbs, &algorithm, &signature].concat();
+    Ok(Any::new(Tag::Sequence, parts)?.to_der()?)
+}

@@ -1,0 +1,178 @@
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
+use openssl::x509::extension::{BasicConstraints, SubjectKeyIdentifier};
+use openssl::x509::{X509Builder, X509NameBuilder};
+
+use super::*;
+
+const CODE: &str = "7D07A6A51F8AF1469499A1D92074D629894BE9FA8A013E49";
+
+#[derive(Clone, Copy)]
+enum Family {
+    Rsa,
+    Curve(Nid),
+}
+
+fn key(family: Family) -> PKey<Private> {
+    match family {
+        Family::Rsa => PKey::from_rsa(Rsa::generate(2048).expect("generates")).expect("wraps"),
+        Family::Curve(curve) => {
+            let group = EcGroup::from_curve_name(curve).expect("known curve");
+            PKey::from_ec_key(EcKey::generate(&group).expect("generates")).expect("wraps")
+        }
+    }
+}
+
+/// A CA with a subject that cannot be rebuilt from text: two OUs, and two string types.
+fn ca(key: &PKey<Private>, valid_days: u32) -> CaCertificate {
+    let mut name = X509NameBuilder::new().expect("starts");
+    for (field, value) in [("O", "Käse & Söhne"), ("OU", "Plant 1"), ("OU", "Line 7"), ("CN", "Factory Root")]
+    {
+        name.append_entry_by_text(field, value).expect("a valid attribute");
+    }
+    let name = name.build();
+    let mut builder = X509Builder::new().expect("starts");
+    builder.set_version(2).expect("v3");
+    builder.set_serial_number(&BigNum::from_u32(7).expect("7").to_asn1_integer().expect("7")).expect("7");
+    builder.set_subject_name(&name).expect("subject");
+    builder.set_issuer_name(&name).expect("issuer");
+    builder.set_pubkey(key).expect("key");
+    builder.set_not_before(&Asn1Time::days_from_now(0).expect("now")).expect("now");
+    builder.set_not_after(&Asn1Time::days_from_now(valid_days).expect("then")).expect("then");
+    builder.append_extension(BasicConstraints::new().critical().ca().build().expect("builds")).expect("adds");
+    let identifier =
+        SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).expect("computes");
+    builder.append_extension(identifier).expect("adds");
+    builder.sign(key, MessageDigest::sha256()).expect("signs");
+    CaCertificate::from_der(&builder.build().to_der().expect("encodes")).expect("is a CA")
+}
+
+fn sign(key: &PKey<Private>, unsigned: &UnsignedProof, algorithm: SignatureAlgorithm) -> RawSignature {
+    let mut signer = Signer::new(algorithm.digest(), key).expect("starts");
+    let der = signer.sign_oneshot_to_vec(unsigned.tbs()).expect("signs");
+    RawSignature::from_der(&der, algorithm).expect("OpenSSL's own signature")
+}
+
+fn code() -> VerificationCode {
+    VerificationCode::parse(CODE).expect("a code")
+}
+
+fn unsigned(ca: &CaCertificate, now: OffsetDateTime) -> Result<UnsignedProof, ProofError> {
+    let leaf = key(Family::Curve(Nid::X9_62_PRIME256V1)).public_key_to_der().expect("encodes");
+    UnsignedProof::build(ca, &code(), &leaf, now)
+}
+
+#[test]
+fn every_family_of_ca_signs_a_proof_that_openssl_accepts() {
+    let families = [
+        ("RSA-2048", Family::Rsa),
+        ("P-256", Family::Curve(Nid::X9_62_PRIME256V1)),
+        ("P-384", Family::Curve(Nid::SECP384R1)),
+        ("P-521", Family::Curve(Nid::SECP521R1)),
+    ];
+    for (name, family) in families {
+        let key = key(family);
+        let ca = ca(&key, 365);
+        let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect(name);
+        let signature = sign(&key, &unsigned, ca.algorithm());
+        let proof = unsigned.assemble(&signature).expect(name);
+
+        let certificate = X509::from_der(proof.der()).expect(name);
+        let issuer = certificate.issuer_name().to_der().expect(name);
+        assert_eq!(issuer, ca.subject().to_der().expect(name), "{name}: issuer bytes");
+        assert_eq!(
+            certificate.authority_key_id().map(|id| id.as_slice().to_vec()),
+            ca.subject_key_identifier().map(|id| id.0.into_bytes().to_vec()),
+            "{name}: authority key"
+        );
+    }
+}
+
+#[test]
+fn every_es256_signature_fits_whatever_its_leading_zeros() {
+    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
+    let ca = ca(&key, 365);
+    for round in 0..300 {
+        let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect("builds");
+        let signature = sign(&key, &unsigned, ca.algorithm());
+        unsigned.assemble(&signature).unwrap_or_else(|error| panic!("round {round}: {error}"));
+    }
+}
+
+#[test]
+fn a_signature_by_another_key_is_no_proof() {
+    let (right, wrong) = (key(Family::Rsa), key(Family::Rsa));
+    let ca = ca(&right, 365);
+    let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect("builds");
+    let signature = sign(&wrong, &unsigned, ca.algorithm());
+    assert!(matches!(unsigned.assemble(&signature), Err(ProofError::Signature(_))));
+}
+
+#[test]
+fn a_signature_of_the_wrong_length_is_no_proof() {
+    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
+    let ca = ca(&key, 365);
+    let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect("builds");
+    let error = unsigned.assemble(&RawSignature(vec![1; 63])).expect_err("63 bytes");
+    assert!(matches!(error, ProofError::SignatureLength { expected: 64, found: 63 }));
+}
+
+#[test]
+fn a_proof_never_outlives_its_ca_nor_a_day() {
+    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
+    let now = OffsetDateTime::now_utc();
+    let validity = |ca: &CaCertificate, now| {
+        let tbs = unsigned(ca, now).expect("builds");
+        let tbs = x509_cert::TbsCertificate::from_der(tbs.tbs()).expect("decodes");
+        let validity = *tbs.validity();
+        [validity.not_before, validity.not_after].map(|time| OffsetDateTime::from(time.to_system_time()))
+    };
+    let old = ca(&key, 365);
+    let [from, until] = validity(&old, now + Duration::days(30));
+    assert_eq!(until - from, LIFETIME);
+
+    let short = ca(&key, 1);
+    let [from, until] = validity(&short, now + Duration::hours(23));
+    assert!(until <= short.not_after() && from >= short.not_before());
+}
+
+#[test]
+fn a_ca_outside_its_validity_gets_no_proof() {
+    let ca = ca(&key(Family::Curve(Nid::X9_62_PRIME256V1)), 1);
+    for now in [OffsetDateTime::now_utc() - Duration::days(1), OffsetDateTime::now_utc() + Duration::days(2)]
+    {
+        let refused = unsigned(&ca, now);
+        assert!(matches!(refused, Err(ProofError::Ca(UnsuitableCa::Validity { .. }))));
+    }
+}
+
+#[test]
+fn bytes_that_say_anything_else_are_not_signed() {
+    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
+    let (one, other) = (ca(&key, 365), ca(&super::tests::key(Family::Rsa), 365));
+    let now = OffsetDateTime::now_utc();
+    let unsigned = unsigned(&one, now).expect("builds");
+    let another_code = VerificationCode::parse("A1B2C3D4E5F6G7H8").expect("a code");
+
+    let rows = [
+        ("as built", lint::lint(unsigned.tbs(), &one, &code(), now), true),
+        ("another code", lint::lint(unsigned.tbs(), &one, &another_code, now), false),
+        ("another CA's key", lint::lint(unsigned.tbs(), &other, &code(), now), false),
+        ("a day later", lint::lint(unsigned.tbs(), &one, &code(), now + Duration::days(1)), false),
+        ("a day early", lint::lint(unsigned.tbs(), &one, &code(), now - Duration::days(1)), false),
+        ("a CA certificate", lint::lint(&tbs_of(&one), &one, &code(), now), false),
+    ];
+    for (name, result, accepted) in rows {
+        assert_eq!(result.is_ok(), accepted, "{name}: {result:?}");
+    }
+}
+
+fn tbs_of(ca: &CaCertificate) -> Vec<u8> {
+    let certificate = x509_cert::Certificate::from_der(ca.der()).expect("decodes");
+    certificate.tbs_certificate().to_der().expect("encodes")
+}
