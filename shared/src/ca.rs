@@ -157,16 +157,6 @@ impl SignatureAlgorithm {
             other => Err(UnsuitableCa::Key(named(Some(Nid::from_raw(other.as_raw()))))),
         }
     }
-
-    /// The name RFC 7518 and Key Vault give it.
-    pub fn name(self) -> &'static str {
-        match self {
-            SignatureAlgorithm::Rs256 => "RS256",
-            SignatureAlgorithm::Es256 => "ES256",
-            SignatureAlgorithm::Es384 => "ES384",
-            SignatureAlgorithm::Es512 => "ES512",
-        }
-    }
 }
 
 fn curve(group: &EcGroupRef) -> Option<Nid> {

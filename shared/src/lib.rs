@@ -10,26 +10,28 @@
 
 pub mod ca;
 pub mod certificate_id;
-//pub mod config;
-//pub mod error;
+pub mod config;
+pub mod error;
 pub mod etag;
 pub mod event;
-//pub mod http_client;
-//pub mod identity;
+pub mod http_client;
+pub mod identity;
 pub mod leaf_key;
-//pub mod outcome;
+pub mod outcome;
 pub mod proof;
-//pub mod pulled_key;
-//pub mod registry;
-//pub mod telemetry;
+pub mod pulled_key;
+pub mod registry;
+pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod thumbprint;
 pub mod trust;
-//pub mod vault;
-//pub mod verification;
+pub mod vault;
+pub mod verification;
 pub mod verification_code;
-//pub mod verifier;
+pub mod verifier;
 
 pub use certificate_id::{CertificateId, RegistryId};
-//pub use config::Settings;
-//pub use outcome::Outcome;
-//pub use verifier::Verifier;
+pub use config::Settings;
+pub use outcome::Outcome;
+pub use verifier::Verifier;

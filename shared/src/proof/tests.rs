@@ -1,69 +1,15 @@
-use openssl::asn1::Asn1Time;
-use openssl::bn::BigNum;
-use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
-use openssl::rsa::Rsa;
-use openssl::sign::Signer;
-use openssl::x509::extension::{BasicConstraints, SubjectKeyIdentifier};
-use openssl::x509::{X509Builder, X509NameBuilder};
+use openssl::x509::X509;
 
 use super::*;
-
-const CODE: &str = "7D07A6A51F8AF1469499A1D92074D629894BE9FA8A013E49";
-
-#[derive(Clone, Copy)]
-enum Family {
-    Rsa,
-    Curve(Nid),
-}
-
-fn key(family: Family) -> PKey<Private> {
-    match family {
-        Family::Rsa => PKey::from_rsa(Rsa::generate(2048).expect("generates")).expect("wraps"),
-        Family::Curve(curve) => {
-            let group = EcGroup::from_curve_name(curve).expect("known curve");
-            PKey::from_ec_key(EcKey::generate(&group).expect("generates")).expect("wraps")
-        }
-    }
-}
-
-/// A CA with a subject that cannot be rebuilt from text: two OUs, and two string types.
-fn ca(key: &PKey<Private>, valid_days: u32) -> CaCertificate {
-    let mut name = X509NameBuilder::new().expect("starts");
-    for (field, value) in [("O", "Käse & Söhne"), ("OU", "Plant 1"), ("OU", "Line 7"), ("CN", "Factory Root")]
-    {
-        name.append_entry_by_text(field, value).expect("a valid attribute");
-    }
-    let name = name.build();
-    let mut builder = X509Builder::new().expect("starts");
-    builder.set_version(2).expect("v3");
-    builder.set_serial_number(&BigNum::from_u32(7).expect("7").to_asn1_integer().expect("7")).expect("7");
-    builder.set_subject_name(&name).expect("subject");
-    builder.set_issuer_name(&name).expect("issuer");
-    builder.set_pubkey(key).expect("key");
-    builder.set_not_before(&Asn1Time::days_from_now(0).expect("now")).expect("now");
-    builder.set_not_after(&Asn1Time::days_from_now(valid_days).expect("then")).expect("then");
-    builder.append_extension(BasicConstraints::new().critical().ca().build().expect("builds")).expect("adds");
-    let identifier =
-        SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).expect("computes");
-    builder.append_extension(identifier).expect("adds");
-    builder.sign(key, MessageDigest::sha256()).expect("signs");
-    CaCertificate::from_der(&builder.build().to_der().expect("encodes")).expect("is a CA")
-}
-
-fn sign(key: &PKey<Private>, unsigned: &UnsignedProof, algorithm: SignatureAlgorithm) -> RawSignature {
-    let mut signer = Signer::new(algorithm.digest(), key).expect("starts");
-    let der = signer.sign_oneshot_to_vec(unsigned.tbs()).expect("signs");
-    RawSignature::from_der(&der, algorithm).expect("OpenSSL's own signature")
-}
+use crate::testing::{CODE, Family, P256, ca, key, sign};
 
 fn code() -> VerificationCode {
     VerificationCode::parse(CODE).expect("a code")
 }
 
 fn unsigned(ca: &CaCertificate, now: OffsetDateTime) -> Result<UnsignedProof, ProofError> {
-    let leaf = key(Family::Curve(Nid::X9_62_PRIME256V1)).public_key_to_der().expect("encodes");
+    let leaf = key(P256).public_key_to_der().expect("encodes");
     UnsignedProof::build(ca, &code(), &leaf, now)
 }
 
@@ -71,7 +17,7 @@ fn unsigned(ca: &CaCertificate, now: OffsetDateTime) -> Result<UnsignedProof, Pr
 fn every_family_of_ca_signs_a_proof_that_openssl_accepts() {
     let families = [
         ("RSA-2048", Family::Rsa),
-        ("P-256", Family::Curve(Nid::X9_62_PRIME256V1)),
+        ("P-256", P256),
         ("P-384", Family::Curve(Nid::SECP384R1)),
         ("P-521", Family::Curve(Nid::SECP521R1)),
     ];
@@ -79,7 +25,7 @@ fn every_family_of_ca_signs_a_proof_that_openssl_accepts() {
         let key = key(family);
         let ca = ca(&key, 365);
         let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect(name);
-        let signature = sign(&key, &unsigned, ca.algorithm());
+        let signature = sign(&key, unsigned.tbs(), ca.algorithm());
         let proof = unsigned.assemble(&signature).expect(name);
 
         let certificate = X509::from_der(proof.der()).expect(name);
@@ -95,11 +41,11 @@ fn every_family_of_ca_signs_a_proof_that_openssl_accepts() {
 
 #[test]
 fn every_es256_signature_fits_whatever_its_leading_zeros() {
-    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
+    let key = key(P256);
     let ca = ca(&key, 365);
     for round in 0..300 {
         let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect("builds");
-        let signature = sign(&key, &unsigned, ca.algorithm());
+        let signature = sign(&key, unsigned.tbs(), ca.algorithm());
         unsigned.assemble(&signature).unwrap_or_else(|error| panic!("round {round}: {error}"));
     }
 }
@@ -109,13 +55,13 @@ fn a_signature_by_another_key_is_no_proof() {
     let (right, wrong) = (key(Family::Rsa), key(Family::Rsa));
     let ca = ca(&right, 365);
     let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect("builds");
-    let signature = sign(&wrong, &unsigned, ca.algorithm());
+    let signature = sign(&wrong, unsigned.tbs(), ca.algorithm());
     assert!(matches!(unsigned.assemble(&signature), Err(ProofError::Signature(_))));
 }
 
 #[test]
 fn a_signature_of_the_wrong_length_is_no_proof() {
-    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
+    let key = key(P256);
     let ca = ca(&key, 365);
     let unsigned = unsigned(&ca, OffsetDateTime::now_utc()).expect("builds");
     let error = unsigned.assemble(&RawSignature(vec![1; 63])).expect_err("63 bytes");
@@ -124,7 +70,7 @@ fn a_signature_of_the_wrong_length_is_no_proof() {
 
 #[test]
 fn a_proof_never_outlives_its_ca_nor_a_day() {
-    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
+    let key = key(P256);
     let now = OffsetDateTime::now_utc();
     let validity = |ca: &CaCertificate, now| {
         let tbs = unsigned(ca, now).expect("builds");
@@ -143,7 +89,7 @@ fn a_proof_never_outlives_its_ca_nor_a_day() {
 
 #[test]
 fn a_ca_outside_its_validity_gets_no_proof() {
-    let ca = ca(&key(Family::Curve(Nid::X9_62_PRIME256V1)), 1);
+    let ca = ca(&key(P256), 1);
     for now in [OffsetDateTime::now_utc() - Duration::days(1), OffsetDateTime::now_utc() + Duration::days(2)]
     {
         let refused = unsigned(&ca, now);
@@ -153,8 +99,8 @@ fn a_ca_outside_its_validity_gets_no_proof() {
 
 #[test]
 fn bytes_that_say_anything_else_are_not_signed() {
-    let key = key(Family::Curve(Nid::X9_62_PRIME256V1));
-    let (one, other) = (ca(&key, 365), ca(&super::tests::key(Family::Rsa), 365));
+    let key = key(P256);
+    let (one, other) = (ca(&key, 365), ca(&crate::testing::key(Family::Rsa), 365));
     let now = OffsetDateTime::now_utc();
     let unsigned = unsigned(&one, now).expect("builds");
     let another_code = VerificationCode::parse("A1B2C3D4E5F6G7H8").expect("a code");

@@ -1,0 +1,302 @@
+//! The app settings, parsed into types.
+//!
+//! They are read through a look-up rather than from the environment, so that a test hands in a map. Every
+//! wrong one is reported at once, by name, with its form and an example.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::trust::Registries;
+
+/// ARM of the public cloud.
+const PUBLIC_ARM: &str = "https://management.azure.com";
+
+/// Everything the app can be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `KEYHOLDER_REGISTRIES`
+    pub registries: Registries,
+    /// `KEYHOLDER_VAULTS`
+    pub vaults: Vec<Url>,
+    /// `KEYHOLDER_KEY_ACCESS`
+    pub key_access: KeyAccess,
+    /// `KEYHOLDER_IDENTITY`, `AZURE_CLIENT_ID`
+    pub identity: Identity,
+    /// `KEYHOLDER_ARM_ENDPOINT`
+    pub arm_endpoint: Url,
+    /// `KEYHOLDER_LOG`
+    pub log: String,
+}
+
+/// What may be done with CA keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAccess {
+    /// They sign in the vault and never leave it.
+    SignInVault,
+    /// Where there is no key in the vault to sign with, a secret that holds one may be pulled.
+    ReadSecret,
+}
+
+/// Who the app is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The identity Azure assigned to the app.
+    Managed {
+        /// Which one, where it is a user-assigned one.
+        client_id: Option<String>,
+    },
+    /// A federated token in a file (Kubernetes, other clouds).
+    Workload,
+    /// Whoever is logged in with `az` or `azd`.
+    Developer,
+}
+
+/// The settings that are missing or wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSettings(Vec<InvalidSetting>);
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct InvalidSetting {
+    name: &'static str,
+    problem: String,
+    form: &'static str,
+    example: &'static str,
+}
+
+/// A setting: its name, the form of its value, and an example.
+struct Setting {
+    name: &'static str,
+    form: &'static str,
+    example: &'static str,
+}
+
+const REGISTRIES: Setting = Setting {
+    name: "KEYHOLDER_REGISTRIES",
+    form: "comma-separated ids of the DPS instances, resource groups or subscriptions to serve",
+    example: "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/iot-x509-demo-rg",
+};
+const VAULTS: Setting = Setting {
+    name: "KEYHOLDER_VAULTS",
+    form: "comma-separated https URLs of the vaults to search, in order",
+    example: "https://my-vault.vault.azure.net",
+};
+const KEY_ACCESS: Setting = Setting {
+    name: "KEYHOLDER_KEY_ACCESS",
+    form: "sign-in-vault, or read-secret to also allow pulling keys out of secrets",
+    example: "sign-in-vault",
+};
+const IDENTITY: Setting =
+    Setting { name: "KEYHOLDER_IDENTITY", form: "managed, workload or developer", example: "managed" };
+const ARM_ENDPOINT: Setting = Setting {
+    name: "KEYHOLDER_ARM_ENDPOINT",
+    form: "an https URL without a path (or http on the loopback address)",
+    example: PUBLIC_ARM,
+};
+
+impl Settings {
+    /// Reads them all through a look-up by name; an empty value counts as none.
+    pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Settings, InvalidSettings> {
+        let look_up = |name: &str| look_up(name).filter(|value| !value.trim().is_empty());
+        let mut problems = Vec::new();
+        let registries = REGISTRIES.required(&look_up, &mut problems, |text| {
+            Registries::parse(text).map_err(|error| error.to_string())
+        });
+        let vaults = VAULTS.required(&look_up, &mut problems, vault_urls);
+        let key_access =
+            KEY_ACCESS.optional(&look_up, &mut problems, KeyAccess::SignInVault, |text| match text {
+                "sign-in-vault" => Ok(KeyAccess::SignInVault),
+                "read-secret" => Ok(KeyAccess::ReadSecret),
+                _ => Err("it is neither of the two".to_owned()),
+            });
+        let managed = Identity::Managed { client_id: look_up("AZURE_CLIENT_ID") };
+        let identity = IDENTITY.optional(&look_up, &mut problems, managed.clone(), |text| match text {
+            "managed" => Ok(managed),
+            "workload" => Ok(Identity::Workload),
+            "developer" => Ok(Identity::Developer),
+            _ => Err("it is none of the three".to_owned()),
+        });
+        let public = Url::parse(PUBLIC_ARM).expect("the constant is a URL");
+        let arm_endpoint = ARM_ENDPOINT.optional(&look_up, &mut problems, public, endpoint);
+        let log = look_up("KEYHOLDER_LOG").unwrap_or_else(|| "info".to_owned());
+
+        match (registries, vaults, key_access, identity, arm_endpoint) {
+            (Some(registries), Some(vaults), Some(key_access), Some(identity), Some(arm_endpoint)) => {
+                Ok(Settings { registries, vaults, key_access, identity, arm_endpoint, log })
+            }
+            _ => Err(InvalidSettings(problems)),
+        }
+    }
+}
+
+impl Setting {
+    fn required<T>(
+        &self,
+        look_up: impl Fn(&str) -> Option<String>,
+        problems: &mut Vec<InvalidSetting>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match look_up(self.name) {
+            Some(text) => self.parsed(&text, problems, parse),
+            None => {
+                problems.push(self.invalid("it is missing".to_owned()));
+                None
+            }
+        }
+    }
+
+    fn optional<T>(
+        &self,
+        look_up: impl Fn(&str) -> Option<String>,
+        problems: &mut Vec<InvalidSetting>,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match look_up(self.name) {
+            Some(text) => self.parsed(&text, problems, parse),
+            None => Some(default),
+        }
+    }
+
+    fn parsed<T>(
+        &self,
+        text: &str,
+        problems: &mut Vec<InvalidSetting>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        parse(text.trim()).map_err(|problem| problems.push(self.invalid(problem))).ok()
+    }
+
+    fn invalid(&self, problem: String) -> InvalidSetting {
+        InvalidSetting { name: self.name, problem, form: self.form, example: self.example }
+    }
+}
+
+impl fmt::Display for InvalidSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, setting) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            let InvalidSetting { name, problem, form, example } = setting;
+            write!(
+                f,
+                "{separator}The app setting {name} cannot be used: {problem}. It is {form}; for example {name}={example}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidSettings {}
+
+/// Vault clients speak TLS only, to the vault's own name.
+fn vault_urls(text: &str) -> Result<Vec<Url>, String> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let urls = entries.map(|entry| {
+        let url = bare_url(entry)?;
+        match (url.scheme(), url.host()) {
+            ("https", Some(Host::Domain(host))) if host.contains('.') => Ok(url),
+            ("https", _) => Err(format!("{entry:?} does not name a vault")),
+            _ => Err(format!("{entry:?} is not https")),
+        }
+    });
+    let urls: Vec<Url> = urls.collect::<Result<_, _>>()?;
+    if urls.is_empty() { Err("it names no vault".to_owned()) } else { Ok(urls) }
+}
+
+fn endpoint(text: &str) -> Result<Url, String> {
+    let url = bare_url(text)?;
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if loopback => Ok(url),
+        "http" => Err(format!("{text:?} would send tokens without TLS")),
+        _ => Err(format!("{text:?} is neither https nor http")),
+    }
+}
+
+fn bare_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if bare && url.username().is_empty() && url.password().is_none() {
+        Ok(url)
+    } else {
+        Err("it has more than scheme, host and port".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCOPE: &str = "/subscriptions/00000000-0000-0000-0000-000000000000";
+
+    fn read(settings: &[(&str, &str)]) -> Result<Settings, InvalidSettings> {
+        let look_up = |name: &str| {
+            let found = settings.iter().rev().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Settings::read(look_up)
+    }
+
+    #[test]
+    fn two_settings_are_enough_and_the_rest_has_safe_defaults() {
+        let settings = read(&[
+            ("KEYHOLDER_REGISTRIES", SCOPE),
+            ("KEYHOLDER_VAULTS", " https://a.vault.azure.net/ , https://b.vault.azure.net"),
+            ("KEYHOLDER_KEY_ACCESS", ""),
+        ]);
+        let settings = settings.expect("complete");
+        assert_eq!(settings.key_access, KeyAccess::SignInVault);
+        assert_eq!(settings.identity, Identity::Managed { client_id: None });
+        assert_eq!(settings.arm_endpoint.as_str(), "https://management.azure.com/");
+        assert_eq!(settings.vaults.len(), 2);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_with_its_form_and_an_example() {
+        let error = read(&[("KEYHOLDER_KEY_ACCESS", "yes")]).expect_err("two missing, one wrong").to_string();
+        for setting in [REGISTRIES, VAULTS, KEY_ACCESS] {
+            assert!(error.contains(&format!("The app setting {} cannot be used", setting.name)), "{error}");
+            assert!(error.contains(setting.form) && error.contains(setting.example), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_would_weaken_something_are_refused() {
+        let rows = [
+            ("KEYHOLDER_REGISTRIES", "*"),
+            ("KEYHOLDER_REGISTRIES", ","),
+            ("KEYHOLDER_VAULTS", "http://a.vault.azure.net"),
+            ("KEYHOLDER_VAULTS", "https://10.0.0.1"),
+            ("KEYHOLDER_VAULTS", "https://vault"),
+            ("KEYHOLDER_VAULTS", "https://a.vault.azure.net/secrets"),
+            ("KEYHOLDER_VAULTS", "https://user:password@a.vault.azure.net"),
+            ("KEYHOLDER_ARM_ENDPOINT", "http://management.azure.com"),
+            ("KEYHOLDER_ARM_ENDPOINT", "http://localhost.evil.example"),
+            ("KEYHOLDER_ARM_ENDPOINT", "ftp://localhost"),
+            ("KEYHOLDER_IDENTITY", "root"),
+        ];
+        for (name, value) in rows {
+            let good = [("KEYHOLDER_REGISTRIES", SCOPE), ("KEYHOLDER_VAULTS", "https://a.vault.azure.net")];
+            let settings: Vec<_> = good.into_iter().chain([(name, value)]).collect();
+            let error = read(&settings).expect_err(value).to_string();
+            assert!(error.contains(name), "{name}={value}: {error}");
+            assert!(!error.contains("password"), "a secret is repeated: {error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_the_loopback_address_only() {
+        for value in
+            ["http://127.0.0.1:8081", "http://localhost:1", "http://[::1]:1", "https://localhost:8443"]
+        {
+            assert!(endpoint(value).is_ok(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A call to a peer that gave nothing to go on with, shaped by what the caller should do about it.
+
+use std::time::Duration;
+
+/// Why a call to the registry, the vault or the identity endpoint did not work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Somebody else wrote in between (412), or the object went away: look again.
+    #[error("{call}: somebody else wrote in between")]
+    Changed {
+        /// What was tried, on which object.
+        call: String,
+    },
+    /// The peer is busy, away or confused. The same call may work later.
+    #[error("{call}: {reason}")]
+    Unavailable {
+        /// What was tried, on which object.
+        call: String,
+        /// Status and message, or what the connection did.
+        reason: String,
+        /// How long the peer asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The peer understood and said no. Asking again will not change its mind.
+    #[error("{call} was refused: {status} {code}: {message}")]
+    Refused {
+        /// What was tried, on which object.
+        call: String,
+        /// HTTP status.
+        status: u16,
+        /// The peer's error code, with the inner code where there is one.
+        code: String,
+        /// The peer's sentence.
+        message: String,
+    },
+}
+
+/// What an HTTP status asks of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Look again and decide again.
+    LookAgain,
+    /// Wait and try again.
+    TryLater,
+    /// Do not repeat it.
+    GiveUp,
+}
+
+impl Advice {
+    /// The one reading of a status that is not a success, for every peer.
+    ///
+    /// 401 is worth another try: a token may have expired or been revoked in between. 409 is what ARM
+    /// answers while another operation holds the resource.
+    pub fn for_status(status: u16) -> Advice {
+        match status {
+            412 => Advice::LookAgain,
+            401 | 408 | 409 | 425 | 429 | 500..=599 => Advice::TryLater,
+            _ => Advice::GiveUp,
+        }
+    }
+}
+
+/// `Retry-After` in seconds; the date form is not used by these services.
+pub fn retry_after(value: Option<&str>) -> Option<Duration> {
+    value?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// A peer's text, fit for one log line of bounded length.
+pub fn one_line(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(600).collect::<String>().trim().to_owned()
+}

@@ -1,0 +1,54 @@
+//! The registry as the verifier sees it: three calls on one certificate.
+
+mod answer;
+pub mod arm;
+
+use crate::ca::CaCertificate;
+use crate::certificate_id::CertificateId;
+use crate::error::CallError;
+use crate::etag::Etag;
+use crate::proof::Proof;
+use crate::thumbprint::Thumbprint;
+
+/// What a registry holds under a certificate's id at one moment.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The mark of this state.
+    pub etag: Etag,
+    /// SHA-1 of the CA certificate.
+    pub thumbprint: Thumbprint,
+    /// Whether possession has been proven (or the proof was waived).
+    pub is_verified: bool,
+    /// The CA certificate, where the registry shows it.
+    pub certificate: Option<CaCertificate>,
+}
+
+/// A challenge, and the state it was made in.
+#[derive(Clone, Debug)]
+pub struct Challenge {
+    /// As handed out; not yet known to be a code worth signing.
+    pub code: String,
+    /// What the registry holds now.
+    pub registered: Registered,
+}
+
+/// An Azure resource that holds CA certificates.
+pub trait Registry: Send + Sync {
+    /// Looks; `None` when there is no such certificate.
+    fn get(&self, id: &CertificateId) -> impl Future<Output = Result<Option<Registered>, CallError>> + Send;
+
+    /// Asks for a challenge, if the certificate is still as `etag` says. Voids any earlier one.
+    fn generate_verification_code(
+        &self,
+        id: &CertificateId,
+        etag: &Etag,
+    ) -> impl Future<Output = Result<Challenge, CallError>> + Send;
+
+    /// Hands in the proof, if the certificate is still as `etag` says.
+    fn verify(
+        &self,
+        id: &CertificateId,
+        etag: &Etag,
+        proof: &Proof,
+    ) -> impl Future<Output = Result<Registered, CallError>> + Send;
+}

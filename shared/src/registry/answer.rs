@@ -1,0 +1,131 @@
+//! Reading what ARM and DPS answer. Both speak JSON, each with its own error envelope, and the shape of a
+//! certificate changed between api-versions; all of them are read here, whatever was asked for.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Challenge, Registered};
+use crate::ca::CaCertificate;
+use crate::error;
+use crate::etag::Etag;
+use crate::thumbprint::Thumbprint;
+
+/// A certificate: since 2022-02-05, and in every recorded answer, under `properties`; flat is read too.
+#[derive(Deserialize)]
+struct Resource {
+    etag: String,
+    properties: Option<Properties>,
+    #[serde(flatten)]
+    flat: Properties,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    thumbprint: Option<String>,
+    is_verified: Option<bool>,
+    verification_code: Option<String>,
+    /// `null`, absent, or whatever form the uploader chose, depending on the api-version.
+    certificate: Option<String>,
+}
+
+/// The code and sentence of an error answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ErrorAnswer {
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+pub(super) fn registered(body: &[u8]) -> Result<Registered, String> {
+    let (etag, properties) = read(body)?;
+    to_registered(&etag, properties)
+}
+
+pub(super) fn challenge(body: &[u8]) -> Result<Challenge, String> {
+    let (etag, mut properties) = read(body)?;
+    let code = properties.verification_code.take().ok_or("properties.verificationCode is missing")?;
+    Ok(Challenge { code, registered: to_registered(&etag, properties)? })
+}
+
+/// DPS answers flat with a numeric code, ARM wraps and uses a string; proxies send neither.
+pub(super) fn error_answer(body: &[u8]) -> ErrorAnswer {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let error = body.get("error").unwrap_or(&body);
+    let code = match error.get("code") {
+        Some(Value::String(code)) => error::one_line(code),
+        Some(Value::Number(code)) => code.to_string(),
+        _ => "(no code)".to_owned(),
+    };
+    let message = error.get("message").and_then(Value::as_str).unwrap_or("(no message)");
+    ErrorAnswer { code, message: error::one_line(message) }
+}
+
+fn read(body: &[u8]) -> Result<(String, Properties), String> {
+    let resource: Resource = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    Ok((resource.etag, resource.properties.unwrap_or(resource.flat)))
+}
+
+fn to_registered(etag: &str, properties: Properties) -> Result<Registered, String> {
+    let thumbprint = properties.thumbprint.ok_or("properties.thumbprint is missing")?;
+    Ok(Registered {
+        etag: Etag::parse(etag).map_err(|error| error.to_string())?,
+        thumbprint: Thumbprint::parse(&thumbprint).map_err(|error| error.to_string())?,
+        is_verified: properties.is_verified.ok_or("properties.isVerified is missing")?,
+        certificate: properties.certificate.and_then(|text| CaCertificate::from_upload(&text).ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ETAG: &str = "IjA1MDA2YmVhLTAwMDAtMDcwMC0wMDAwLTYyNzE2YjRiMDAwMCI=";
+    const THUMBPRINT: &str = "9F0983E8F2DB2DB3582997FEF331247D872DEE32";
+
+    #[test]
+    fn both_body_shapes_are_read() {
+        let inner = format!(r#""thumbprint":"{THUMBPRINT}","isVerified":true,"certificate":null"#);
+        let rows = [
+            ("properties", format!(r#"{{"properties":{{{inner}}},"etag":"{ETAG}"}}"#)),
+            ("flat", format!(r#"{{{inner},"etag":"{ETAG}"}}"#)),
+        ];
+        for (name, body) in rows {
+            let registered = registered(body.as_bytes()).expect(name);
+            assert_eq!(registered.etag.as_str(), ETAG, "{name}");
+            assert_eq!(registered.thumbprint.to_string(), THUMBPRINT, "{name}");
+            assert!(registered.is_verified, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_is_refused_with_what_is_missing() {
+        let rows = [
+            ("HTML", "<html>".to_owned(), "expected value"),
+            ("list", r#"{"value":[]}"#.to_owned(), "etag"),
+            ("no properties", format!(r#"{{"etag":"{ETAG}"}}"#), "thumbprint"),
+            (
+                "wildcard etag",
+                format!(r#"{{"etag":"*","thumbprint":"{THUMBPRINT}","isVerified":false}}"#),
+                "etag",
+            ),
+        ];
+        for (name, body, expected) in rows {
+            let error = registered(body.as_bytes()).expect_err(name);
+            assert!(error.contains(expected), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn both_error_envelopes_are_read() {
+        let rows = [
+            (r#"{"code":404015,"httpStatusCode":"NotFound","message":"gone"}"#, "404015", "gone"),
+            (r#"{"error":{"code":"AuthorizationFailed","message":"no"}}"#, "AuthorizationFailed", "no"),
+            (r#"{"code":"412001","message":"a\r\nb"}"#, "412001", "a  b"),
+            ("<html>", "(no code)", "(no message)"),
+        ];
+        for (body, code, message) in rows {
+            let expected = ErrorAnswer { code: code.into(), message: message.into() };
+            assert_eq!(error_answer(body.as_bytes()), expected, "{body}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! CAs and keys for the unit tests of this crate.
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
+use openssl::x509::extension::{BasicConstraints, SubjectKeyIdentifier};
+use openssl::x509::{X509Builder, X509NameBuilder};
+
+use crate::ca::{CaCertificate, SignatureAlgorithm};
+use crate::proof::RawSignature;
+
+/// A code as it was recorded.
+pub(crate) const CODE: &str = "7D07A6A51F8AF1469499A1D92074D629894BE9FA8A013E49";
+/// The family that takes no time to generate.
+pub(crate) const P256: Family = Family::Curve(Nid::X9_62_PRIME256V1);
+
+#[derive(Clone, Copy)]
+pub(crate) enum Family {
+    Rsa,
+    Curve(Nid),
+}
+
+pub(crate) fn key(family: Family) -> PKey<Private> {
+    match family {
+        Family::Rsa => PKey::from_rsa(Rsa::generate(2048).expect("generates")).expect("wraps"),
+        Family::Curve(curve) => {
+            let group = EcGroup::from_curve_name(curve).expect("known curve");
+            PKey::from_ec_key(EcKey::generate(&group).expect("generates")).expect("wraps")
+        }
+    }
+}
+
+/// A CA with a subject that cannot be rebuilt from text: two OUs, and letters outside ASCII.
+pub(crate) fn ca(key: &PKey<Private>, valid_days: u32) -> CaCertificate {
+    let mut name = X509NameBuilder::new().expect("starts");
+    for (field, value) in [("O", "Käse & Söhne"), ("OU", "Plant 1"), ("OU", "Line 7"), ("CN", "Factory Root")]
+    {
+        name.append_entry_by_text(field, value).expect("a valid attribute");
+    }
+    let name = name.build();
+    let mut builder = X509Builder::new().expect("starts");
+    builder.set_version(2).expect("v3");
+    builder.set_serial_number(&BigNum::from_u32(7).expect("7").to_asn1_integer().expect("7")).expect("7");
+    builder.set_subject_name(&name).expect("subject");
+    builder.set_issuer_name(&name).expect("issuer");
+    builder.set_pubkey(key).expect("key");
+    builder.set_not_before(&Asn1Time::days_from_now(0).expect("now")).expect("now");
+    builder.set_not_after(&Asn1Time::days_from_now(valid_days).expect("then")).expect("then");
+    builder.append_extension(BasicConstraints::new().critical().ca().build().expect("builds")).expect("adds");
+    let identifier =
+        SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).expect("computes");
+    builder.append_extension(identifier).expect("adds");
+    builder.sign(key, MessageDigest::sha256()).expect("signs");
+    CaCertificate::from_der(&builder.build().to_der().expect("encodes")).expect("is a CA")
+}
+
+/// Signs as a vault would.
+pub(crate) fn sign(key: &PKey<Private>, tbs: &[u8], algorithm: SignatureAlgorithm) -> RawSignature {
+    let mut signer = Signer::new(algorithm.digest(), key).expect("starts");
+    let der = signer.sign_oneshot_to_vec(tbs).expect("signs");
+    RawSignature::from_der(&der, algorithm).expect("OpenSSL's own signature")
+}

@@ -1,0 +1,90 @@
+//! The vault as the verifier sees it: find a CA, and have its key sign one digest or be pulled for one
+//! signature.
+//!
+//! Finding never touches key material. That is what lets the grant be decided in between: a secret whose
+//! owner granted nothing is never read.
+
+pub mod key_vault;
+mod object_id;
+
+pub use object_id::{Kind, ObjectId};
+
+use crate::ca::{CaCertificate, SignatureAlgorithm};
+use crate::error::CallError;
+use crate::proof::RawSignature;
+use crate::pulled_key::{PulledKey, UnusableSecret};
+use crate::thumbprint::Thumbprint;
+use crate::trust::Grant;
+
+/// The CA that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Its name in the registry; most people use the same one in the vault.
+    pub name: &'a str,
+    /// SHA-1 of the CA certificate.
+    pub thumbprint: Thumbprint,
+}
+
+/// What came of looking.
+#[derive(Clone, Debug)]
+pub enum Search {
+    /// An object that holds this CA, or, if it is a secret, may hold it.
+    Found(Found),
+    /// None; says where was looked and what was there instead.
+    Missing(String),
+}
+
+/// A vault object to prove possession with.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The certificate or secret, in the version that was found.
+    pub object: ObjectId,
+    /// What its owner allows.
+    pub grant: Grant,
+    /// All of its tags.
+    pub tags: Vec<(String, String)>,
+    /// How its key can be used.
+    pub key: KeyUse,
+}
+
+/// How the key of a found CA can be used.
+#[derive(Clone, Debug)]
+pub enum KeyUse {
+    /// The vault signs with this key, which belongs to this certificate.
+    SignInVault {
+        /// The version of the key that goes with the version of the certificate.
+        key: ObjectId,
+        /// The CA certificate; its thumbprint is the wanted one.
+        certificate: Box<CaCertificate>,
+    },
+    /// The key has to be pulled out of the secret, which has not been read yet.
+    ReadSecret,
+}
+
+/// Why a secret gave no key.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The call did not work.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// What it holds is no key we can use.
+    #[error(transparent)]
+    Unusable(#[from] UnusableSecret),
+}
+
+/// Where CA keys live.
+pub trait Vault: Send + Sync {
+    /// Looks for a CA without reading any key material.
+    fn find(&self, wanted: Wanted<'_>) -> impl Future<Output = Result<Search, CallError>> + Send;
+
+    /// Has a key sign a digest.
+    fn sign(
+        &self,
+        key: &ObjectId,
+        algorithm: SignatureAlgorithm,
+        digest: &[u8],
+    ) -> impl Future<Output = Result<RawSignature, CallError>> + Send;
+
+    /// Pulls a key out of a secret.
+    fn read_key(&self, secret: &ObjectId) -> impl Future<Output = Result<PulledKey, ReadError>> + Send;
+}

@@ -1,0 +1,172 @@
+//! The id of one version of one object in a vault: `https://{vault}/{kind}/{name}/{version}`.
+//!
+//! Ids come back in answers and go out again as paths, so they are taken apart and checked first: the host
+//! has to be the vault that was asked, and name and version have to be plain.
+
+use std::fmt;
+
+use url::Url;
+
+use crate::trust::GRANT_TAG;
+
+/// What kind of object it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A certificate, with a key and a secret behind it.
+    Certificate,
+    /// A key.
+    Key,
+    /// A secret.
+    Secret,
+}
+
+/// One version of one object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectId {
+    vault: Url,
+    kind: Kind,
+    name: String,
+    version: String,
+}
+
+impl Kind {
+    fn segment(self) -> &'static str {
+        match self {
+            Kind::Certificate => "certificates",
+            Kind::Key => "keys",
+            Kind::Secret => "secrets",
+        }
+    }
+}
+
+impl ObjectId {
+    /// Reads the id of an object of a certain kind as the vault at `vault` wrote it. In lists ids have no
+    /// version; then `version` of the result is empty.
+    pub fn parse(text: &str, vault: &Url, kind: Kind) -> Result<ObjectId, String> {
+        let refused = |reason: &str| {
+            format!("{text:?} is not an id of one of the {} of {vault}: {reason}", kind.segment())
+        };
+        let url = Url::parse(text).map_err(|error| refused(&error.to_string()))?;
+        if url.host_str() != vault.host_str() || url.scheme() != "https" {
+            return Err(refused("it names another host"));
+        }
+        let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+        let (name, version) = match segments.as_slice() {
+            [segment, name] if *segment == kind.segment() => (*name, ""),
+            [segment, name, version] if *segment == kind.segment() => (*name, *version),
+            _ => return Err(refused("it has other segments")),
+        };
+        if !is_name(name) || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(refused("its name or version has unexpected characters"));
+        }
+        Ok(ObjectId { vault: vault.clone(), kind, name: name.to_owned(), version: version.to_owned() })
+    }
+
+    /// The vault it is in.
+    pub fn vault(&self) -> &Url {
+        &self.vault
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its version; empty where none was given.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The command with which the object's owner lets it prove possession for a registry. It repeats the
+    /// tags that are there, because setting tags replaces all of them.
+    pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
+        let noun = match self.kind {
+            Kind::Certificate => "certificate",
+            Kind::Key => "key",
+            Kind::Secret => "secret",
+        };
+        let vault = self.vault.host_str().and_then(|host| host.split('.').next()).unwrap_or_default();
+        let mut command =
+            format!("az keyvault {noun} set-attributes --vault-name {vault} --name {} --tags", self.name);
+        let mut granted = registry.to_owned();
+        for (name, value) in tags {
+            if name == GRANT_TAG {
+                granted = if value.trim().is_empty() { granted } else { format!("{value},{granted}") };
+            } else {
+                command += &format!(" {}", quoted(&format!("{name}={value}")));
+            }
+        }
+        command + &format!(" {}", quoted(&format!("{GRANT_TAG}={granted}")))
+    }
+}
+
+/// The vault's rule for names: 1 to 127 letters, digits and hyphens.
+pub(super) fn is_name(text: &str) -> bool {
+    (1..=127).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// As a POSIX shell reads it back, on one line.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,=/:@".contains(&byte);
+    if text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("'{}'", clean.replace('\'', r"'\''"))
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}/{}", self.vault, self.kind.segment(), self.name)?;
+        if self.version.is_empty() { Ok(()) } else { write!(f, "/{}", self.version) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault() -> Url {
+        Url::parse("https://my-vault.vault.azure.net").expect("a URL")
+    }
+
+    #[test]
+    fn an_id_of_the_vault_that_was_asked_is_taken_apart() {
+        let text = "https://my-vault.vault.azure.net/certificates/root/0123456789abcdef0123456789abcdef";
+        let id = ObjectId::parse(text, &vault(), Kind::Certificate).expect("its own id");
+        assert_eq!((id.name(), id.version()), ("root", "0123456789abcdef0123456789abcdef"));
+        assert_eq!(id.to_string(), text);
+    }
+
+    #[test]
+    fn ids_that_lead_elsewhere_are_refused() {
+        let rows = [
+            ("another vault", "https://evil.vault.azure.net/keys/root/1"),
+            ("plain http", "http://my-vault.vault.azure.net/keys/root/1"),
+            ("another kind", "https://my-vault.vault.azure.net/secrets/root/1"),
+            ("deeper", "https://my-vault.vault.azure.net/keys/root/1/sign"),
+            ("encoded name", "https://my-vault.vault.azure.net/keys/ro%2fot/1"),
+            ("no URL", "root"),
+        ];
+        for (name, text) in rows {
+            assert!(ObjectId::parse(text, &vault(), Kind::Key).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_grant_command_keeps_the_other_tags_and_is_safe_to_paste() {
+        let id = ObjectId::parse("https://my-vault.vault.azure.net/secrets/root", &vault(), Kind::Secret);
+        let id = id.expect("its own id");
+        let base = "az keyvault secret set-attributes --vault-name my-vault --name root --tags";
+        let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let rows = [
+            (vec![], "keyholder=dps1"),
+            (vec![tag("keyholder", "dps0")], "keyholder=dps0,dps1"),
+            (vec![tag("keyholder", " ")], "keyholder=dps1"),
+            (vec![tag("owner", "a b; rm 'x'")], r"'owner=a b; rm '\''x'\''' keyholder=dps1"),
+        ];
+        for (tags, expected) in rows {
+            assert_eq!(id.grant_command(&tags, "dps1"), format!("{base} {expected}"));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+use url::Url;
+
+use super::*;
+use crate::ca::CaCertificate;
+use crate::testing::{self, CODE, P256};
+use crate::trust::Grant;
+use crate::vault::{KeyUse, Kind, ObjectId};
+
+const RESOURCE_GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg";
+
+fn id() -> CertificateId {
+    let id =
+        format!("{RESOURCE_GROUP}/providers/Microsoft.Devices/provisioningServices/dps1/certificates/root");
+    CertificateId::parse(&id).expect("well-formed")
+}
+
+fn run() -> Verification {
+    let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
+    Verification::begin(id(), &served).expect("served")
+}
+
+fn thumbprint(of: u8) -> Thumbprint {
+    Thumbprint::of(&[of])
+}
+
+fn registered(of: u8, etag: &str, is_verified: bool) -> Registered {
+    let etag = Etag::parse(etag).expect("an etag");
+    Registered { etag, thumbprint: thumbprint(of), is_verified, certificate: None }
+}
+
+fn found(grant: Option<&str>) -> Search {
+    let vault = Url::parse("https://my-vault.vault.azure.net").expect("a URL");
+    let object = ObjectId::parse("https://my-vault.vault.azure.net/secrets/root/1", &vault, Kind::Secret)
+        .expect("its own id");
+    let tags = grant.map(|value| ("keyholder".to_owned(), value.to_owned())).into_iter().collect();
+    Search::Found(Found {
+        object,
+        grant: Grant::new(grant.map(str::to_owned)),
+        tags,
+        key: KeyUse::ReadSecret,
+    })
+}
+
+/// A run that has found a granted CA for thumbprint 1.
+fn run_with_ca() -> Verification {
+    let mut run = run();
+    assert!(matches!(run.looked(Some(registered(1, "e1", false))), Next::Search(_)));
+    assert!(matches!(run.searched(registered(1, "e1", false), found(Some("dps1"))), Next::RequestCode(..)));
+    run
+}
+
+fn challenge(of: u8, code: &str) -> Challenge {
+    Challenge { code: code.to_owned(), registered: registered(of, "e2", false) }
+}
+
+fn some_proof() -> Proof {
+    let key = testing::key(P256);
+    let ca: CaCertificate = testing::ca(&key, 30);
+    let code = VerificationCode::parse(CODE).expect("a code");
+    let leaf = testing::key(P256).public_key_to_der().expect("encodes");
+    let now = time::OffsetDateTime::now_utc();
+    let unsigned = crate::proof::UnsignedProof::build(&ca, &code, &leaf, now).expect("builds");
+    let signature = testing::sign(&key, unsigned.tbs(), ca.algorithm());
+    unsigned.assemble(&signature).expect("verifies")
+}
+
+fn changed() -> CallError {
+    CallError::Changed { call: "writing".into() }
+}
+
+fn unavailable(retry_after: Option<u64>) -> CallError {
+    let retry_after = retry_after.map(Duration::from_secs);
+    CallError::Unavailable { call: "reading".into(), reason: "503".into(), retry_after }
+}
+
+fn refused() -> CallError {
+    CallError::Refused { call: "reading".into(), status: 403, code: "no".into(), message: "no".into() }
+}
+
+#[test]
+fn a_registry_that_is_not_served_ends_before_the_first_look() {
+    let elsewhere = Registries::parse(&RESOURCE_GROUP.replace("/rg", "/rg2")).expect("well-formed");
+    let outcome = Verification::begin(id(), &elsewhere).expect_err("not served");
+    assert!(matches!(outcome, Outcome::Denied(Denial::NotServed { .. })), "{outcome}");
+}
+
+#[test]
+fn the_first_look_decides_what_there_is_to_do() {
+    assert!(matches!(run().looked(None), Next::Finish(Outcome::Gone)));
+    assert!(matches!(run().looked(Some(registered(1, "e1", true))), Next::Finish(Outcome::AlreadyVerified)));
+    assert!(matches!(run().looked(Some(registered(1, "e1", false))), Next::Search(_)));
+}
+
+#[test]
+fn a_ca_without_a_grant_is_denied_with_the_command_that_grants_it() {
+    for grant in [None, Some(""), Some("dps2")] {
+        let next = run().searched(registered(1, "e1", false), found(grant));
+        let Next::Finish(outcome @ Outcome::Denied(Denial::NotGranted { .. })) = next else {
+            panic!("{grant:?}: {next:?}")
+        };
+        let message = outcome.to_string();
+        assert!(message.contains("az keyvault secret set-attributes --vault-name my-vault"), "{message}");
+    }
+}
+
+#[test]
+fn a_ca_that_no_vault_holds_fails_and_says_where_it_was_looked_for() {
+    let next = run().searched(registered(1, "e1", false), Search::Missing("my-vault has none".into()));
+    let Next::Finish(outcome @ Outcome::Failed(Failure::CaMissing { .. })) = next else { panic!("{next:?}") };
+    assert!(outcome.to_string().contains("my-vault has none"), "{outcome}");
+}
+
+#[test]
+fn a_code_is_signed_only_for_the_certificate_the_ca_was_found_for() {
+    let next = run_with_ca().challenged(challenge(1, CODE));
+    assert!(matches!(next, Next::Prove { .. }), "{next:?}");
+    let next = run_with_ca().challenged(challenge(2, CODE));
+    assert!(matches!(next, Next::Look), "replaced in between: {next:?}");
+}
+
+#[test]
+fn a_challenge_that_is_no_code_ends_the_run() {
+    let next = run_with_ca().challenged(challenge(1, "/CN=evil.example"));
+    assert!(matches!(next, Next::Finish(Outcome::Failed(Failure::Code(_)))), "{next:?}");
+}
+
+#[test]
+fn the_proof_is_handed_in_with_the_etag_its_code_came_with() {
+    let next = run_with_ca().proven(&registered(1, "e2", false), some_proof());
+    assert!(matches!(&next, Next::HandIn(etag, _) if etag.as_str() == "e2"), "{next:?}");
+}
+
+#[test]
+fn verified_is_only_what_the_registry_says_when_asked_again() {
+    let mut run = run_with_ca();
+    run.proven(&registered(1, "e2", false), some_proof());
+    assert!(matches!(run.handed_in(&registered(1, "e3", true)), Next::Look));
+    let next = run.looked(Some(registered(1, "e3", true)));
+    assert!(matches!(next, Next::Finish(Outcome::Verified { .. })), "{next:?}");
+}
+
+#[test]
+fn a_proof_that_changes_nothing_is_a_failure() {
+    let mut run = run_with_ca();
+    run.proven(&registered(1, "e2", false), some_proof());
+    let next = run.handed_in(&registered(1, "e3", false));
+    assert!(matches!(next, Next::Finish(Outcome::Failed(Failure::NotAccepted { .. }))), "{next:?}");
+}
+
+#[test]
+fn a_lost_answer_to_the_proof_is_found_out_by_looking() {
+    let mut run = run_with_ca();
+    run.proven(&registered(1, "e2", false), some_proof());
+    assert!(matches!(run.failed(unavailable(None)), Next::Wait { .. }));
+    let next = run.looked(Some(registered(1, "e3", true)));
+    assert!(matches!(next, Next::Finish(Outcome::Verified { .. })), "{next:?}");
+}
+
+#[test]
+fn another_certificate_under_the_name_starts_over() {
+    let mut run = run_with_ca();
+    run.proven(&registered(1, "e2", false), some_proof());
+    assert!(matches!(run.looked(Some(registered(2, "e3", false))), Next::Search(_)));
+    assert!(matches!(run.looked(Some(registered(2, "e4", true))), Next::Finish(Outcome::AlreadyVerified)));
+}
+
+#[test]
+fn a_412_looks_again_and_keeps_the_ca_that_was_found() {
+    let mut run = run_with_ca();
+    assert!(matches!(run.failed(changed()), Next::Look));
+    let next = run.looked(Some(registered(1, "e9", false)));
+    assert!(matches!(&next, Next::RequestCode(state, _) if state.etag.as_str() == "e9"), "{next:?}");
+}
+
+#[test]
+fn a_certificate_that_never_rests_is_left_to_the_next_delivery() {
+    let mut run = run_with_ca();
+    for look in 2..=MAX_LOOKS {
+        let next = run.looked(Some(registered(1, "e", false)));
+        assert!(matches!(next, Next::RequestCode(..)), "look {look}: {next:?}");
+    }
+    let next = run.looked(Some(registered(1, "e", false)));
+    assert!(matches!(next, Next::Finish(Outcome::TryAgain(_))), "{next:?}");
+}
+
+#[test]
+fn trouble_is_waited_out_a_few_times_and_then_left_to_the_next_delivery() {
+    let mut run = run();
+    for expected in 1..=MAX_TROUBLES {
+        let next = run.failed(unavailable(Some(7)));
+        let Next::Wait { trouble, at_least, .. } = next else { panic!("{next:?}") };
+        assert_eq!((trouble, at_least), (expected, Some(Duration::from_secs(7))));
+    }
+    assert!(matches!(run.failed(unavailable(None)), Next::Finish(Outcome::TryAgain(_))));
+}
+
+#[test]
+fn a_refusal_is_final() {
+    assert!(matches!(run().failed(refused()), Next::Finish(Outcome::Failed(Failure::Refused(_)))));
+}

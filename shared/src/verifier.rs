@@ -1,0 +1,227 @@
+//! Carries the decisions of [`crate::verification`] out, within one deadline.
+
+use std::time::Duration;
+
+use openssl::sha::sha256;
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, info, warn};
+
+use crate::ca::CaCertificate;
+use crate::certificate_id::CertificateId;
+use crate::error::CallError;
+use crate::leaf_key::LeafKeys;
+use crate::outcome::{Failure, Outcome};
+use crate::proof::{Proof, ProofError, RawSignature, UnsignedProof};
+use crate::pulled_key::PulledKey;
+use crate::registry::{Registered, Registry};
+use crate::trust::Registries;
+use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
+use crate::verification::{Allowed, Next, Verification};
+use crate::verification_code::VerificationCode;
+
+/// Event Grid waits 30 s for an answer; this leaves room for the host.
+pub const DEADLINE: Duration = Duration::from_secs(25);
+/// The longest first pause after trouble; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Verifies CA certificates of a registry with keys of a vault.
+#[derive(Debug)]
+pub struct Verifier<R, V> {
+    registry: R,
+    vault: V,
+    served: Registries,
+    leaf_keys: LeafKeys,
+    now: fn() -> OffsetDateTime,
+}
+
+/// Why there is no proof: the call failed, or somebody has to mend something.
+enum NoProof {
+    Call(CallError),
+    Failure(Failure),
+}
+
+impl<R: Registry, V: Vault> Verifier<R, V> {
+    /// A verifier for the registries that are `served`.
+    pub fn new(registry: R, vault: V, served: Registries) -> Self {
+        Verifier { registry, vault, served, leaf_keys: LeafKeys::default(), now: OffsetDateTime::now_utc }
+    }
+
+    /// Makes what the first verification would otherwise have to wait for.
+    pub async fn warm_up(&self) {
+        if let Err(error) = self.leaf_keys.public_key_info(crate::ca::SignatureAlgorithm::Rs256).await {
+            warn!(%error, "no RSA key could be made in advance");
+        }
+    }
+
+    /// Brings one certificate as far as it can be brought, and says how far that was. It always ends within
+    /// [`DEADLINE`]; what has been left half-done then, the next delivery finishes.
+    pub async fn verify(&self, id: &CertificateId) -> Outcome {
+        let deadline = Instant::now() + DEADLINE;
+        match timeout_at(deadline, self.run(id, deadline)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::TryAgain(format!("{id} took longer than {} s", DEADLINE.as_secs())),
+        }
+    }
+
+    async fn run(&self, id: &CertificateId, deadline: Instant) -> Outcome {
+        let mut run = match Verification::begin(id.clone(), &self.served) {
+            Ok(run) => run,
+            Err(denied) => return denied,
+        };
+        let mut next = Next::Look;
+        loop {
+            debug!(certificate = %id, step = step_name(&next), "next step");
+            next = match next {
+                Next::Look => match self.registry.get(id).await {
+                    Ok(registered) => run.looked(registered),
+                    Err(error) => run.failed(error),
+                },
+                Next::Wait { trouble, at_least, reason } => {
+                    let pause = pause(trouble, at_least);
+                    if Instant::now() + pause >= deadline {
+                        return Outcome::TryAgain(reason);
+                    }
+                    warn!(certificate = %id, %reason, pause_ms = pause.as_millis(), "waiting before looking again");
+                    tokio::time::sleep(pause).await;
+                    Next::Look
+                }
+                Next::Search(registered) => {
+                    let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
+                    match self.vault.find(wanted).await {
+                        Ok(search) => run.searched(registered, search),
+                        Err(error) => run.failed(error),
+                    }
+                }
+                Next::RequestCode(registered, _) => {
+                    match self.registry.generate_verification_code(id, &registered.etag).await {
+                        Ok(challenge) => run.challenged(challenge),
+                        Err(error) => run.failed(error),
+                    }
+                }
+                Next::Prove { code, registered, allowed } => {
+                    match self.prove(id, &code, &registered, &allowed).await {
+                        Ok(proof) => run.proven(&registered, proof),
+                        Err(NoProof::Call(error)) => run.failed(error),
+                        Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
+                    }
+                }
+                Next::HandIn(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
+                    Ok(registered) => run.handed_in(&registered),
+                    Err(error) => run.failed(error),
+                },
+                Next::Finish(outcome) => return outcome,
+            };
+        }
+    }
+
+    async fn prove(
+        &self,
+        id: &CertificateId,
+        code: &VerificationCode,
+        registered: &Registered,
+        allowed: &Allowed,
+    ) -> Result<Proof, NoProof> {
+        let object = &allowed.ca.object;
+        let failed = |error: ProofError| Failure::Proof { object: object.clone(), error };
+        match &allowed.ca.key {
+            KeyUse::SignInVault { key, certificate } => {
+                let unsigned = self.unsigned(certificate, code).await.map_err(failed)?;
+                self.announce(id, key, &unsigned);
+                let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
+                let signature = self.vault.sign(key, certificate.algorithm(), &digest).await?;
+                Ok(unsigned.assemble(&signature).map_err(failed)?)
+            }
+            KeyUse::ReadSecret => {
+                let pulled = match self.vault.read_key(object).await {
+                    Ok(pulled) => pulled,
+                    Err(ReadError::Call(error)) => return Err(error.into()),
+                    Err(ReadError::Unusable(reason)) => {
+                        return Err(wrong_secret(object, registered, reason.to_string()).into());
+                    }
+                };
+                let ca = ca_of(&pulled, object, registered)?.clone();
+                let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
+                self.announce(id, object, &unsigned);
+                let signature: RawSignature =
+                    pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
+                Ok(unsigned.assemble(&signature).map_err(failed)?)
+            }
+        }
+    }
+
+    async fn unsigned(
+        &self,
+        ca: &CaCertificate,
+        code: &VerificationCode,
+    ) -> Result<UnsignedProof, ProofError> {
+        let leaf = self.leaf_keys.public_key_info(ca.algorithm()).await?;
+        UnsignedProof::build(ca, code, leaf, (self.now)())
+    }
+
+    /// Written before a key is used, so that no signature is ever made without a trace.
+    fn announce(&self, id: &CertificateId, key: &ObjectId, unsigned: &UnsignedProof) {
+        let digest: String = sha256(unsigned.tbs()).iter().map(|byte| format!("{byte:02x}")).collect();
+        info!(certificate = %id, %key, tbs_sha256 = digest, "about to sign a verification certificate");
+    }
+}
+
+impl From<CallError> for NoProof {
+    fn from(error: CallError) -> Self {
+        NoProof::Call(error)
+    }
+}
+
+impl From<Failure> for NoProof {
+    fn from(failure: Failure) -> Self {
+        NoProof::Failure(failure)
+    }
+}
+
+/// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows. The
+/// full public key decides; the thumbprint alone would be SHA-1.
+fn ca_of<'a>(
+    pulled: &'a PulledKey,
+    object: &ObjectId,
+    registered: &'a Registered,
+) -> Result<&'a CaCertificate, Failure> {
+    let wanted = registered.thumbprint;
+    let shown = registered.certificate.as_ref().filter(|shown| shown.thumbprint() == wanted);
+    let Some(ca) = pulled.certificate(wanted).or(shown) else {
+        return Err(wrong_secret(
+            object,
+            registered,
+            "the CA certificate does not stand beside the key; add it to the secret".to_owned(),
+        ));
+    };
+    if pulled.belongs_to(ca) {
+        Ok(ca)
+    } else {
+        Err(wrong_secret(object, registered, "its key is another one".to_owned()))
+    }
+}
+
+fn wrong_secret(object: &ObjectId, registered: &Registered, reason: String) -> Failure {
+    Failure::WrongSecret { object: object.clone(), thumbprint: registered.thumbprint, reason }
+}
+
+/// Exponential with full jitter, and never less than the peer asked for.
+fn pause(trouble: u32, at_least: Option<Duration>) -> Duration {
+    let longest = FIRST_PAUSE * 2_u32.saturating_pow(trouble - 1);
+    longest.mul_f64(fastrand::f64()).max(at_least.unwrap_or_default())
+}
+
+fn step_name(next: &Next) -> &'static str {
+    match next {
+        Next::Look => "look",
+        Next::Wait { .. } => "wait",
+        Next::Search(_) => "search",
+        Next::RequestCode(..) => "request code",
+        Next::Prove { .. } => "prove",
+        Next::HandIn(..) => "hand in",
+        Next::Finish(_) => "finish",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! The verifier against peers in memory: no socket, and a clock that tokio moves.
+
+use std::sync::Mutex;
+
+use openssl::pkey::{PKey, Private};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::ca::SignatureAlgorithm;
+use crate::etag::Etag;
+use crate::registry::Challenge;
+use crate::testing::{self, CODE, P256};
+use crate::trust::Grant;
+use crate::vault::{Found, Kind, Search};
+
+const RESOURCE_GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg";
+
+/// A registry with one certificate, that counts etags and checks them.
+struct OneCertificate {
+    ca: CaCertificate,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    etag: u32,
+    is_verified: bool,
+    handed_in: u32,
+    /// Somebody else writes before each of this many calls that write.
+    intruders: u32,
+    /// Answers nothing, ever.
+    hangs: bool,
+}
+
+impl OneCertificate {
+    fn registered(&self, state: &State) -> Registered {
+        Registered {
+            etag: etag(state.etag),
+            thumbprint: self.ca.thumbprint(),
+            is_verified: state.is_verified,
+            certificate: Some(self.ca.clone()),
+        }
+    }
+
+    fn write(&self, etag_: &Etag) -> Result<std::sync::MutexGuard<'_, State>, CallError> {
+        let mut state = self.state.lock().expect("no test panics while holding it");
+        if state.intruders > 0 {
+            state.intruders -= 1;
+            state.etag += 1;
+        }
+        if *etag_ != etag(state.etag) {
+            return Err(CallError::Changed { call: "writing".into() });
+        }
+        state.etag += 1;
+        Ok(state)
+    }
+}
+
+impl Registry for &OneCertificate {
+    async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {
+        let hangs = self.state.lock().expect("no test panics while holding it").hangs;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let state = self.state.lock().expect("no test panics while holding it");
+        Ok(Some(self.registered(&state)))
+    }
+
+    async fn generate_verification_code(
+        &self,
+        _id: &CertificateId,
+        etag: &Etag,
+    ) -> Result<Challenge, CallError> {
+        let state = self.write(etag)?;
+        Ok(Challenge { code: CODE.to_owned(), registered: self.registered(&state) })
+    }
+
+    async fn verify(
+        &self,
+        _id: &CertificateId,
+        etag: &Etag,
+        _proof: &Proof,
+    ) -> Result<Registered, CallError> {
+        let mut state = self.write(etag)?;
+        state.is_verified = true;
+        state.handed_in += 1;
+        Ok(self.registered(&state))
+    }
+}
+
+/// A vault with one key, signed with inside or pulled.
+struct OneKey {
+    key: PKey<Private>,
+    ca: CaCertificate,
+    secret: Option<String>,
+}
+
+impl Vault for &OneKey {
+    async fn find(&self, _wanted: Wanted<'_>) -> Result<Search, CallError> {
+        let (object, key) = match &self.secret {
+            Some(_) => (object(Kind::Secret), KeyUse::ReadSecret),
+            None => {
+                let certificate = Box::new(self.ca.clone());
+                (object(Kind::Certificate), KeyUse::SignInVault { key: object(Kind::Key), certificate })
+            }
+        };
+        Ok(Search::Found(Found { object, grant: Grant::new(Some("*".into())), tags: Vec::new(), key }))
+    }
+
+    async fn sign(
+        &self,
+        _key: &ObjectId,
+        algorithm: SignatureAlgorithm,
+        digest: &[u8],
+    ) -> Result<RawSignature, CallError> {
+        let mut context = openssl::pkey_ctx::PkeyCtx::new(&self.key).expect("starts");
+        context.sign_init().expect("starts");
+        let mut der = Vec::new();
+        context.sign_to_vec(digest, &mut der).expect("signs");
+        Ok(RawSignature::from_der(&der, algorithm).expect("OpenSSL's own signature"))
+    }
+
+    async fn read_key(&self, _secret: &ObjectId) -> Result<PulledKey, ReadError> {
+        let text = self.secret.clone().expect("only secrets are read");
+        Ok(PulledKey::from_pem(Zeroizing::new(text))?)
+    }
+}
+
+fn etag(count: u32) -> Etag {
+    Etag::parse(&format!("e{count}")).expect("an etag")
+}
+
+fn object(kind: Kind) -> ObjectId {
+    let vault = Url::parse("https://my-vault.vault.azure.net").expect("a URL");
+    let segment = match kind {
+        Kind::Certificate => "certificates",
+        Kind::Key => "keys",
+        Kind::Secret => "secrets",
+    };
+    let id = format!("https://my-vault.vault.azure.net/{segment}/root/1");
+    ObjectId::parse(&id, &vault, kind).expect("its own id")
+}
+
+fn id() -> CertificateId {
+    let id =
+        format!("{RESOURCE_GROUP}/providers/Microsoft.Devices/provisioningServices/dps1/certificates/root");
+    CertificateId::parse(&id).expect("well-formed")
+}
+
+fn peers(state: State) -> (OneCertificate, OneKey) {
+    let key = testing::key(P256);
+    let ca = testing::ca(&key, 30);
+    (OneCertificate { ca: ca.clone(), state: Mutex::new(state) }, OneKey { key, ca, secret: None })
+}
+
+async fn verify(registry: &OneCertificate, vault: &OneKey) -> Outcome {
+    let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
+    Verifier::new(registry, vault, served).verify(&id()).await
+}
+
+fn handed_in(registry: &OneCertificate) -> u32 {
+    registry.state.lock().expect("no test panics while holding it").handed_in
+}
+
+#[tokio::test]
+async fn an_unverified_certificate_becomes_verified_once() {
+    let (registry, vault) = peers(State::default());
+    let first = verify(&registry, &vault).await;
+    assert!(matches!(first, Outcome::Verified { .. }), "{first}");
+    let second = verify(&registry, &vault).await;
+    assert!(matches!(second, Outcome::AlreadyVerified), "{second}");
+    assert_eq!(handed_in(&registry), 1);
+}
+
+#[tokio::test]
+async fn a_pulled_key_proves_it_as_well() {
+    let (registry, mut vault) = peers(State::default());
+    let pem = vault.key.private_key_to_pem_pkcs8().expect("encodes");
+    vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
+    let outcome = verify(&registry, &vault).await;
+    assert!(matches!(outcome, Outcome::Verified { .. }), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_secret_with_another_key_signs_nothing() {
+    let (registry, mut vault) = peers(State::default());
+    let pem = testing::key(P256).private_key_to_pem_pkcs8().expect("encodes");
+    vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
+    let outcome = verify(&registry, &vault).await;
+    assert!(matches!(outcome, Outcome::Failed(Failure::WrongSecret { .. })), "{outcome}");
+    assert_eq!(handed_in(&registry), 0);
+}
+
+#[tokio::test]
+async fn writers_in_between_cost_another_look_each() {
+    for intruders in 1..4 {
+        let (registry, vault) = peers(State { intruders, ..State::default() });
+        let outcome = verify(&registry, &vault).await;
+        assert!(matches!(outcome, Outcome::Verified { .. }), "{intruders} intruders: {outcome}");
+        assert_eq!(handed_in(&registry), 1, "{intruders} intruders");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_never_rests_is_left_alone() {
+    let (registry, vault) = peers(State { intruders: u32::MAX, ..State::default() });
+    let outcome = verify(&registry, &vault).await;
+    assert!(matches!(outcome, Outcome::TryAgain(_)), "{outcome}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_hangs_ends_at_the_deadline() {
+    let (registry, vault) = peers(State { hangs: true, ..State::default() });
+    let begun = Instant::now();
+    let outcome = verify(&registry, &vault).await;
+    assert!(matches!(outcome, Outcome::TryAgain(_)), "{outcome}");
+    assert_eq!(begun.elapsed().as_secs(), DEADLINE.as_secs());
+}
