@@ -1,4 +1,15 @@
 //! The function app: Keyholder as an Azure Functions custom handler.
+//!
+//! The Functions host starts the handler as a child process and turns every event into a local `POST`.
+//! [`envelope`] knows the form of those, [`routes`] answers them, [`application`] is the server that a test
+//! starts exactly as `main` does, and [`handler`] is that `main`.
+
+pub mod application;
+pub mod envelope;
+pub mod handler;
+pub mod routes;
+
+pub use application::Application;
 
 /// The function app's `host.json`.
 pub const HOST_JSON: &str = include_str!("../../host.json");

@@ -1,6 +1,7 @@
 //! A CA certificate as the issuer of a proof: what of it goes into the proof, and which signature it calls for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,9 +17,11 @@ use x509_cert::name::Name;
 
 use crate::thumbprint::Thumbprint;
 
-/// A CA certificate whose key we can have used.
+/// A CA certificate whose key we can have used. Cheap to clone.
 #[derive(Clone)]
-pub struct CaCertificate {
+pub struct CaCertificate(Arc<Parts>);
+
+struct Parts {
     der: Vec<u8>,
     parsed: Certificate,
     public_key: PKey<Public>,
@@ -66,7 +69,7 @@ impl CaCertificate {
             .and_then(|certificate| certificate.public_key())
             .map_err(|error| UnsuitableCa::Unreadable(error.to_string()))?;
         let algorithm = SignatureAlgorithm::of(&public_key)?;
-        Ok(CaCertificate { der: der.to_vec(), parsed, public_key, algorithm })
+        Ok(CaCertificate(Arc::new(Parts { der: der.to_vec(), parsed, public_key, algorithm })))
     }
 
     /// Reads what a registry shows as `certificate`: base64 of DER, base64 of PEM, or PEM as it is, and the
@@ -82,49 +85,49 @@ impl CaCertificate {
 
     /// The certificate as it was read.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// SHA-1 of the DER.
     pub fn thumbprint(&self) -> Thumbprint {
-        Thumbprint::of(&self.der)
+        Thumbprint::of(&self.0.der)
     }
 
     /// Its subject. Cloned, it encodes to the same bytes, which is what an issuer has to be.
     pub fn subject(&self) -> &Name {
-        self.parsed.tbs_certificate().subject()
+        self.0.parsed.tbs_certificate().subject()
     }
 
     /// Its key identifier, whichever way it was computed; some CAs have none.
     pub fn subject_key_identifier(&self) -> Option<SubjectKeyIdentifier> {
-        let (_critical, identifier) = self.parsed.tbs_certificate().get_extension().ok()??;
+        let (_critical, identifier) = self.0.parsed.tbs_certificate().get_extension().ok()??;
         Some(identifier)
     }
 
     /// SubjectPublicKeyInfo, DER.
     pub fn public_key_info(&self) -> Vec<u8> {
-        let info = self.parsed.tbs_certificate().subject_public_key_info();
+        let info = self.0.parsed.tbs_certificate().subject_public_key_info();
         info.to_der().expect("what was decoded encodes again")
     }
 
     /// Its key, for OpenSSL.
     pub fn public_key(&self) -> &PKeyRef<Public> {
-        &self.public_key
+        &self.0.public_key
     }
 
     /// The signature its key makes.
     pub fn algorithm(&self) -> SignatureAlgorithm {
-        self.algorithm
+        self.0.algorithm
     }
 
     /// First moment of its validity.
     pub fn not_before(&self) -> OffsetDateTime {
-        self.parsed.tbs_certificate().validity().not_before.to_system_time().into()
+        self.0.parsed.tbs_certificate().validity().not_before.to_system_time().into()
     }
 
     /// Last moment of its validity.
     pub fn not_after(&self) -> OffsetDateTime {
-        self.parsed.tbs_certificate().validity().not_after.to_system_time().into()
+        self.0.parsed.tbs_certificate().validity().not_after.to_system_time().into()
     }
 
     /// A CA outside its validity proves nothing: DPS might take it, whoever verifies its devices would not.

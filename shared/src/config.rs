@@ -100,25 +100,25 @@ impl Settings {
     pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Settings, InvalidSettings> {
         let look_up = |name: &str| look_up(name).filter(|value| !value.trim().is_empty());
         let mut problems = Vec::new();
-        let registries = REGISTRIES.required(&look_up, &mut problems, |text| {
+        let registries = REGISTRIES.required(look_up, &mut problems, |text| {
             Registries::parse(text).map_err(|error| error.to_string())
         });
-        let vaults = VAULTS.required(&look_up, &mut problems, vault_urls);
+        let vaults = VAULTS.required(look_up, &mut problems, vault_urls);
         let key_access =
-            KEY_ACCESS.optional(&look_up, &mut problems, KeyAccess::SignInVault, |text| match text {
+            KEY_ACCESS.optional(look_up, &mut problems, KeyAccess::SignInVault, |text| match text {
                 "sign-in-vault" => Ok(KeyAccess::SignInVault),
                 "read-secret" => Ok(KeyAccess::ReadSecret),
                 _ => Err("it is neither of the two".to_owned()),
             });
         let managed = Identity::Managed { client_id: look_up("AZURE_CLIENT_ID") };
-        let identity = IDENTITY.optional(&look_up, &mut problems, managed.clone(), |text| match text {
+        let identity = IDENTITY.optional(look_up, &mut problems, managed.clone(), |text| match text {
             "managed" => Ok(managed),
             "workload" => Ok(Identity::Workload),
             "developer" => Ok(Identity::Developer),
             _ => Err("it is none of the three".to_owned()),
         });
         let public = Url::parse(PUBLIC_ARM).expect("the constant is a URL");
-        let arm_endpoint = ARM_ENDPOINT.optional(&look_up, &mut problems, public, endpoint);
+        let arm_endpoint = ARM_ENDPOINT.optional(look_up, &mut problems, public, endpoint);
         let log = look_up("KEYHOLDER_LOG").unwrap_or_else(|| "info".to_owned());
 
         match (registries, vaults, key_access, identity, arm_endpoint) {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use azure_core::credentials::TokenCredential;
 use azure_core::http::ClientOptions;
 use azure_identity::{
-    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
-    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    ClientAssertionCredentialOptions, DeveloperToolsCredential, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 
 use crate::config::Identity;
@@ -25,10 +26,7 @@ pub fn credential(
             }))?
         }
         Identity::Workload => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-            credential_options: azure_identity::ClientAssertionCredentialOptions {
-                client_options,
-                ..Default::default()
-            },
+            credential_options: ClientAssertionCredentialOptions { client_options },
             ..Default::default()
         }))?,
         Identity::Developer => DeveloperToolsCredential::new(None)?,

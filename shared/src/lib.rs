@@ -8,6 +8,7 @@
 //!
 //! This crate knows neither HTTP servers nor the emulator.
 
+pub mod azure;
 pub mod ca;
 pub mod certificate_id;
 pub mod config;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::certificate_id::CertificateId;
-use crate::error::CallError;
+use crate::error::{self, CallError};
 use crate::proof::ProofError;
 use crate::thumbprint::Thumbprint;
 use crate::trust::{GRANT_TAG, Grant, Registries};
@@ -95,7 +95,7 @@ pub enum Failure {
     #[error(transparent)]
     Code(#[from] UnexpectedCode),
     /// The certificate could not be made or did not pass its checks.
-    #[error("no proof could be made with {object}: {}", chain(.error))]
+    #[error("no proof could be made with {object}: {}", error::chain(.error))]
     Proof {
         /// The vault object of the CA.
         object: ObjectId,
@@ -160,10 +160,4 @@ impl fmt::Display for Outcome {
             Outcome::TryAgain(reason) => write!(f, "try again: {reason}"),
         }
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -55,7 +55,7 @@ pub enum KeyUse {
         /// The version of the key that goes with the version of the certificate.
         key: ObjectId,
         /// The CA certificate; its thumbprint is the wanted one.
-        certificate: Box<CaCertificate>,
+        certificate: CaCertificate,
     },
     /// The key has to be pulled out of the secret, which has not been read yet.
     ReadSecret,

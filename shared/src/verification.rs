@@ -68,7 +68,7 @@ pub enum Next {
         /// What to sign.
         code: VerificationCode,
         /// The state that the code belongs to.
-        registered: Box<Registered>,
+        registered: Registered,
         /// Whose key signs.
         allowed: Allowed,
     },
@@ -79,12 +79,20 @@ pub enum Next {
 }
 
 impl Verification {
+    /// A run that has observed nothing yet.
+    pub fn new(id: CertificateId) -> Verification {
+        Verification { id, looks: 0, troubles: 0, found: None, handed_in: None }
+    }
+
     /// Begins, unless the allow-list says that this certificate is none of our business.
-    pub fn begin(id: CertificateId, served: &Registries) -> Result<Verification, Outcome> {
-        if served.serving(id.registry()).is_none() {
-            return Err(Outcome::Denied(Denial::NotServed { certificate: id, served: served.clone() }));
+    pub fn begin(&self, served: &Registries) -> Next {
+        match served.serving(self.id.registry()) {
+            Some(_) => Next::Look,
+            None => Next::Finish(Outcome::Denied(Denial::NotServed {
+                certificate: self.id.clone(),
+                served: served.clone(),
+            })),
         }
-        Ok(Verification { id, looks: 0, troubles: 0, found: None, handed_in: None })
     }
 
     /// The registry was looked at.
@@ -138,7 +146,7 @@ impl Verification {
         let Challenge { code, registered } = challenge;
         let Some(allowed) = self.found_for(registered.thumbprint) else { return Next::Look };
         match VerificationCode::parse(&code) {
-            Ok(code) => Next::Prove { code, registered: Box::new(registered), allowed },
+            Ok(code) => Next::Prove { code, registered, allowed },
             Err(unexpected) => Next::Finish(Outcome::Failed(Failure::Code(unexpected))),
         }
     }

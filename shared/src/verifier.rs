@@ -65,11 +65,8 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     }
 
     async fn run(&self, id: &CertificateId, deadline: Instant) -> Outcome {
-        let mut run = match Verification::begin(id.clone(), &self.served) {
-            Ok(run) => run,
-            Err(denied) => return denied,
-        };
-        let mut next = Next::Look;
+        let mut run = Verification::new(id.clone());
+        let mut next = run.begin(&self.served);
         loop {
             debug!(certificate = %id, step = step_name(&next), "next step");
             next = match next {
@@ -133,14 +130,16 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 Ok(unsigned.assemble(&signature).map_err(failed)?)
             }
             KeyUse::ReadSecret => {
-                let pulled = match self.vault.read_key(object).await {
-                    Ok(pulled) => pulled,
-                    Err(ReadError::Call(error)) => return Err(error.into()),
-                    Err(ReadError::Unusable(reason)) => {
-                        return Err(wrong_secret(object, registered, reason.to_string()).into());
-                    }
+                let wrong = |reason: String| Failure::WrongSecret {
+                    object: object.clone(),
+                    thumbprint: registered.thumbprint,
+                    reason,
                 };
-                let ca = ca_of(&pulled, object, registered)?.clone();
+                let pulled = self.vault.read_key(object).await.map_err(|error| match error {
+                    ReadError::Call(error) => NoProof::Call(error),
+                    ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
+                })?;
+                let ca = ca_of(&pulled, registered).map_err(wrong)?;
                 let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
                 self.announce(id, object, &unsigned);
                 let signature: RawSignature =
@@ -180,29 +179,14 @@ impl From<Failure> for NoProof {
 
 /// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows. The
 /// full public key decides; the thumbprint alone would be SHA-1.
-fn ca_of<'a>(
-    pulled: &'a PulledKey,
-    object: &ObjectId,
-    registered: &'a Registered,
-) -> Result<&'a CaCertificate, Failure> {
+fn ca_of(pulled: &PulledKey, registered: &Registered) -> Result<CaCertificate, String> {
     let wanted = registered.thumbprint;
     let shown = registered.certificate.as_ref().filter(|shown| shown.thumbprint() == wanted);
-    let Some(ca) = pulled.certificate(wanted).or(shown) else {
-        return Err(wrong_secret(
-            object,
-            registered,
-            "the CA certificate does not stand beside the key; add it to the secret".to_owned(),
-        ));
-    };
-    if pulled.belongs_to(ca) {
-        Ok(ca)
-    } else {
-        Err(wrong_secret(object, registered, "its key is another one".to_owned()))
+    match pulled.certificate(wanted).or(shown) {
+        Some(ca) if pulled.belongs_to(ca) => Ok(ca.clone()),
+        Some(_) => Err("its key is another one".to_owned()),
+        None => Err("the CA certificate does not stand beside the key; add it to the secret".to_owned()),
     }
-}
-
-fn wrong_secret(object: &ObjectId, registered: &Registered, reason: String) -> Failure {
-    Failure::WrongSecret { object: object.clone(), thumbprint: registered.thumbprint, reason }
 }
 
 /// Exponential with full jitter, and never less than the peer asked for.

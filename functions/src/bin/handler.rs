@@ -1,2 +1,5 @@
-//! x
-fn main(){}
+//! The Azure Functions custom handler.
+
+fn main() -> std::process::ExitCode {
+    keyholder_functions::handler::main()
+}

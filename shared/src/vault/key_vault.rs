@@ -33,7 +33,7 @@ pub struct KeyVaults {
 }
 
 struct KeyVault {
-    url: Url,
+    url: Arc<Url>,
     certificates: CertificateClient,
     keys: KeyClient,
     secrets: SecretClient,
@@ -52,7 +52,7 @@ impl KeyVaults {
     }
 
     fn vault_of(&self, object: &ObjectId) -> &KeyVault {
-        let vault = self.vaults.iter().find(|vault| vault.url == *object.vault());
+        let vault = self.vaults.iter().find(|vault| *vault.url == *object.vault());
         vault.expect("object ids are only made by the vaults they are in")
     }
 }
@@ -110,7 +110,7 @@ impl KeyVault {
         options: &ClientOptions,
     ) -> azure_core::Result<KeyVault> {
         Ok(KeyVault {
-            url: url.clone(),
+            url: Arc::new(url.clone()),
             certificates: CertificateClient::new(
                 url.as_str(),
                 credential.clone(),
@@ -261,7 +261,7 @@ impl Tagged {
             object: self.id,
             grant: self.grant,
             tags: self.tags,
-            key: KeyUse::SignInVault { key, certificate: Box::new(certificate) },
+            key: KeyUse::SignInVault { key, certificate },
         }
     }
 }

@@ -4,6 +4,7 @@
 //! has to be the vault that was asked, and name and version have to be plain.
 
 use std::fmt;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -23,7 +24,7 @@ pub enum Kind {
 /// One version of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectId {
-    vault: Url,
+    vault: Arc<Url>,
     kind: Kind,
     name: String,
     version: String,
@@ -42,7 +43,7 @@ impl Kind {
 impl ObjectId {
     /// Reads the id of an object of a certain kind as the vault at `vault` wrote it. In lists ids have no
     /// version; then `version` of the result is empty.
-    pub fn parse(text: &str, vault: &Url, kind: Kind) -> Result<ObjectId, String> {
+    pub fn parse(text: &str, vault: &Arc<Url>, kind: Kind) -> Result<ObjectId, String> {
         let refused = |reason: &str| {
             format!("{text:?} is not an id of one of the {} of {vault}: {reason}", kind.segment())
         };
@@ -126,8 +127,8 @@ impl fmt::Display for ObjectId {
 mod tests {
     use super::*;
 
-    fn vault() -> Url {
-        Url::parse("https://my-vault.vault.azure.net").expect("a URL")
+    fn vault() -> Arc<Url> {
+        Arc::new(Url::parse("https://my-vault.vault.azure.net").expect("a URL"))
     }
 
     #[test]

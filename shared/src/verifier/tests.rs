@@ -101,7 +101,7 @@ impl Vault for &OneKey {
         let (object, key) = match &self.secret {
             Some(_) => (object(Kind::Secret), KeyUse::ReadSecret),
             None => {
-                let certificate = Box::new(self.ca.clone());
+                let certificate = self.ca.clone();
                 (object(Kind::Certificate), KeyUse::SignInVault { key: object(Kind::Key), certificate })
             }
         };
@@ -132,7 +132,7 @@ fn etag(count: u32) -> Etag {
 }
 
 fn object(kind: Kind) -> ObjectId {
-    let vault = Url::parse("https://my-vault.vault.azure.net").expect("a URL");
+    let vault = Url::parse("https://my-vault.vault.azure.net").expect("a URL").into();
     let segment = match kind {
         Kind::Certificate => "certificates",
         Kind::Key => "keys",
