@@ -1,22 +1,154 @@
-//! ARM
-use crate::exchange::{Request, Response};
-use crate::world::World;
-use crate::operation::Operation;
-use crate::faults::Effect;
-use time::OffsetDateTime;
+//! Azure Resource Manager: the front door of DPS.
+//!
+//! ARM looks at the token, the api-version and the parents of a resource before the provider sees anything.
+//! The order of these checks decides which error a client meets, so it is written down once, in
+//! `Visit::answer`. Plain HTTP is let in: where TLS matters, the listener has seen to it already.
+
+mod answers;
+mod bodies;
+mod resources;
+mod route;
+mod services;
+#[cfg(test)]
+mod tests;
+
 use http::StatusCode;
-/// x
-#[derive(Clone, Debug, Default)] pub struct Arm {}
-impl Arm { /// x
- pub fn add_resource_group(&mut self, _subscription: &str, _name: &str) {} /// x
- pub fn add_provisioning_service(&mut self, _subscription: &str, _resource_group: &str, _name: &str) {} }
-/// x
-#[derive(Debug)] pub struct Route {}
-impl Route { /// x
- pub fn parse(_request: &Request) -> Option<Route> { None } /// x
- pub fn operation(&self) -> Operation { todo!() } /// x
- pub fn object(&self) -> String { todo!() } }
-/// x
-pub fn handle(_world: &mut World, _route: &Route, _request: &Request, _effect: Option<Effect>, _now: OffsetDateTime) -> Response { todo!() }
-/// x
-pub fn fault(_status: StatusCode, _now: OffsetDateTime, _random: &mut fastrand::Rng) -> Response { todo!() }
+use time::OffsetDateTime;
+
+use crate::dps::api_version::ApiVersion;
+use crate::dps::{Action, Call, Judge};
+use crate::event_grid::ArmOperation;
+use crate::exchange::{self, Request, Response};
+use crate::faults::Effect;
+use crate::world::World;
+use answers::Problem;
+pub use answers::fault;
+pub use resources::{Arm, ProvisioningService};
+pub use route::Route;
+use route::{InstanceId, Target};
+
+/// Who wrote when [`Effect::SomebodyElseWrites`] strikes; tells that event from the caller's own.
+pub const SOMEBODY_ELSE: &str = "00000000-0000-0000-0000-00000000e15e";
+
+/// Answers a request to ARM.
+pub fn handle(
+    world: &mut World,
+    route: &Route,
+    request: &Request,
+    effect: Option<Effect>,
+    now: OffsetDateTime,
+) -> Response {
+    let visit = Visit { route, request, effect, now, origin: origin(request) };
+    let mut response =
+        visit.answer(world).unwrap_or_else(|problem| problem.answer(&visit.origin, now, &mut world.random));
+    answers::add_headers(&mut response, request.method(), now, &mut world.random);
+    response
+}
+
+/// One request on its way through ARM.
+struct Visit<'a> {
+    route: &'a Route,
+    request: &'a Request,
+    effect: Option<Effect>,
+    now: OffsetDateTime,
+    /// Scheme, host and port the caller reached us at.
+    origin: String,
+}
+
+impl Visit<'_> {
+    fn answer(&self, world: &mut World) -> Result<Response, Problem> {
+        if self.route.target == Target::Metadata {
+            return Ok(exchange::json(StatusCode::OK, &bodies::metadata(&self.origin)));
+        }
+        let caller = world
+            .identity
+            .check(self.request, |audience| self.is_meant(audience), self.now)
+            .map_err(Problem::Unauthenticated)?;
+        let api_version = self.api_version()?;
+        let response = match (self.route.certificate_action(), api_version) {
+            (Some((instance, action)), Some(api_version)) => {
+                self.to_dps(world, instance, action, api_version)?
+            }
+            _ => services::answer(&mut world.arm, self, &mut world.random)?,
+        };
+        let changed = response.status().is_success() && response.status() != StatusCode::NO_CONTENT;
+        if changed && let Some(event) = self.route.event() {
+            let target = self.request.uri().path_and_query().map_or("/", |target| target.as_str());
+            self.publish(world, event, self.request.method().as_str(), target, &caller.object_id);
+        }
+        Ok(response)
+    }
+
+    /// The api-version, which every call must carry; `None` for resources that belong to ARM itself, which are
+    /// answered the same for every version.
+    fn api_version(&self) -> Result<Option<ApiVersion>, Problem> {
+        let version = exchange::query(self.request, "api-version")
+            .filter(|version| !version.is_empty())
+            .ok_or(Problem::MissingApiVersion)?;
+        let Some(resource_type) = self.route.target.resource_type() else { return Ok(None) };
+        match ApiVersion::parse(&version) {
+            Some(known) => Ok(Some(known)),
+            None => Err(Problem::InvalidResourceType { resource_type, version }),
+        }
+    }
+
+    fn to_dps(
+        &self,
+        world: &mut World,
+        id: &InstanceId,
+        action: Action<'_>,
+        api_version: ApiVersion,
+    ) -> Result<Response, Problem> {
+        let (certificates, mint) = world.arm.certificates(id)?;
+        let overtaken = self.effect == Some(Effect::SomebodyElseWrites)
+            && action
+                .certificate()
+                .is_some_and(|name| certificates.replace_with_itself(name, mint.stamp(self.now)));
+        let call = Call {
+            request: self.request,
+            api_version,
+            instance: &id.path(),
+            strict: world.strict,
+            judge: match self.effect {
+                Some(Effect::AcceptAnyProof) => Judge::Nobody,
+                _ => Judge::OpenSsl,
+            },
+            stamp: mint.stamp(self.now),
+        };
+        let result = call.carry_out(action, certificates, mint, &mut world.random);
+        if overtaken {
+            let resource = &self.route.resource_id;
+            self.publish(world, route::CERTIFICATE_WRITTEN, "PUT", resource, SOMEBODY_ELSE);
+        }
+        Ok(result?)
+    }
+
+    fn publish(
+        &self,
+        world: &mut World,
+        (event_type, name): (&str, &str),
+        method: &str,
+        target: &str,
+        object_id: &str,
+    ) {
+        let url = format!("{}{target}", self.origin);
+        let resource_id = &self.route.resource_id;
+        let operation = ArmOperation { event_type, name, resource_id, method, url: &url, object_id };
+        world.event_grid.publish(&operation, self.now, &mut world.random);
+    }
+
+    /// Whether a token with this audience is one for ARM: for the address it was reached at, or for the public
+    /// one, which clients ask for by default.
+    fn is_meant(&self, audience: &str) -> bool {
+        let audience = audience.strip_suffix('/').unwrap_or(audience);
+        let host = audience.strip_prefix("https://").or_else(|| audience.strip_prefix("http://"));
+        host.is_some_and(|host| host.eq_ignore_ascii_case(exchange::authority(self.request)))
+            || ["https://management.azure.com", "https://management.core.windows.net"].contains(&audience)
+    }
+}
+
+/// Where the caller reached us. Only wiremock hands over the scheme; the listener has TLS in front of ARM.
+fn origin(request: &Request) -> String {
+    let scheme = request.uri().scheme_str().unwrap_or("https");
+    format!("{scheme}://{}", exchange::authority(request))
+}

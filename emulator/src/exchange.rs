@@ -24,9 +24,7 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
 pub fn with_body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
     response
 }
 
@@ -38,7 +36,7 @@ pub fn empty(status: StatusCode) -> Response {
 }
 
 /// The value of a header, if it is there and readable as text.
-pub fn header_text<'r>(request: &'r Request, name: impl header::AsHeaderName) -> Option<&'r str> {
+pub fn header_text(request: &Request, name: impl header::AsHeaderName) -> Option<&str> {
     request.headers().get(name)?.to_str().ok()
 }
 

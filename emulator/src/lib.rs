@@ -1,18 +1,28 @@
 //! DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on one machine.
 
 pub mod arm;
+pub mod client;
 pub mod clock;
 pub mod delivery;
+pub mod demo;
 pub mod dps;
 pub mod event_grid;
 pub mod exchange;
 pub mod faults;
 pub mod functions_host;
+mod guid;
+mod hidden;
 pub mod identity;
+mod jose;
 pub mod journal;
 pub mod key_vault;
+pub mod listener;
+pub mod local_azure;
+pub mod mock;
 pub mod operation;
 mod running;
+pub mod tls;
+pub mod up;
 pub mod world;
 
 pub use running::Emulator;

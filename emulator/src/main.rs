@@ -1,2 +1,125 @@
-//! x
-fn main(){}
+//! The emulator's command line.
+
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use keyholder_emulator::event_grid::Schema;
+use keyholder_emulator::functions_host::App;
+use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
+use keyholder_emulator::world::World;
+use keyholder_emulator::{demo, up};
+
+/// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
+#[derive(Parser)]
+#[command(version, after_help = "The whole story, in a few seconds: cargo run -- demo")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tell the whole story in one go: two CAs become verified, four failures happen; exit code 0 or 1
+    Demo {
+        /// Makes a run repeatable: verification codes, etags and ids come from it
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Stay up, and print every address and what to try next
+    Up {
+        /// Port of ARM and the vaults (TLS); 0 is any free one
+        #[arg(long, default_value_t = Ports::STANDARD.services)]
+        port: u16,
+        /// Port of the managed identity endpoint; 0 is any free one
+        #[arg(long, default_value_t = Ports::STANDARD.identity)]
+        identity_port: u16,
+        /// Port of the Functions host; 0 is any free one
+        #[arg(long, default_value_t = Ports::STANDARD.functions)]
+        functions_port: u16,
+        /// Do only what recordings of the live service show
+        #[arg(long)]
+        strict: bool,
+        /// Folder of a function app to run instead of the built-in one (host.json, <Function>/function.json)
+        #[arg(long, value_name = "DIR")]
+        app: Option<PathBuf>,
+        /// Makes a run repeatable: verification codes, etags and ids come from it
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Be the function app's handler; the emulated Functions host starts it
+    #[command(hide = true)]
+    Handler,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Handler => return keyholder_functions::handler::main(),
+        Command::Demo { seed } => run_demo(seed),
+        Command::Up { port, identity_port, functions_port, strict, app, seed } => {
+            let ports = Ports { services: port, identity: identity_port, functions: functions_port };
+            run_up(ports, strict, app, seed)
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
+    let world = World { strict: true, ..World::tutorial(seed) };
+    let azure = LocalAzure::start(options(world, Ports::FREE, built_in()?)).await?;
+    let color =
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let story = tokio::select! {
+        story = demo::run(&azure, io::stdout(), color) => story.map_err(Into::into),
+        () = up::stopped() => Ok(false),
+    };
+    azure.stop().await;
+    story
+}
+
+#[tokio::main]
+async fn run_up(
+    ports: Ports,
+    strict: bool,
+    app: Option<PathBuf>,
+    seed: Option<u64>,
+) -> Result<bool, Box<dyn Error>> {
+    let app = match app {
+        Some(root) => App::from_dir(root)?,
+        None => built_in()?,
+    };
+    let world = World { strict, ..World::tutorial(seed.unwrap_or_else(|| fastrand::u64(..))) };
+    let azure = LocalAzure::start(options(world, ports, app)).await?;
+    up::run(azure, io::stdout()).await;
+    Ok(true)
+}
+
+/// This program, as the handler.
+fn built_in() -> Result<App, Box<dyn Error>> {
+    Ok(App::built_in(vec![std::env::current_exe()?.into(), "handler".into()])?)
+}
+
+fn options(world: World, ports: Ports, app: App) -> Options {
+    Options { world, ports, schema: Schema::default(), app, app_settings: Vec::new() }
+}
+
+#[allow(clippy::print_stderr)]
+fn report(error: &dyn Error) {
+    eprint!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+}

@@ -43,6 +43,11 @@ impl Emulator {
         result
     }
 
+    /// Looks at the world at this moment without waking anybody.
+    pub fn look<T>(&self, look: impl FnOnce(&World, OffsetDateTime) -> T) -> T {
+        look(&self.world(), self.now())
+    }
+
     /// What time it is in this world.
     pub fn now(&self) -> OffsetDateTime {
         self.0.clock.now()

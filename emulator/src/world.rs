@@ -136,7 +136,7 @@ impl Route {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         match self {
             Route::Arm(_) => arm::fault(status, now, random),
-            Route::KeyVault(_) => key_vault::fault(status),
+            Route::KeyVault(route) => key_vault::fault(route, status, random),
             Route::Identity | Route::Unknown => exchange::empty(status),
         }
     }

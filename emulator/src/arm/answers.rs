@@ -1,0 +1,215 @@
+//! The errors ARM raises itself, before the provider sees a request, and the headers on every answer.
+//!
+//! ARM wraps its errors in `error` and gives them a word for a code; those of DPS pass through flat, with a
+//! number. Clients have to read both, so both come from where they would really come from.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+
+use crate::arm::route::InstanceId;
+use crate::dps;
+use crate::exchange::{self, Response};
+use crate::guid::guid;
+use crate::identity::TokenProblem;
+use crate::world::TENANT;
+
+/// Why a request fails. Codes and texts are those quoted of ARM, unless the variant says "chosen".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("{}", token_problem(*.0))]
+    Unauthenticated(TokenProblem),
+    #[error("The api-version query parameter (?api-version=) is required for all requests.")]
+    MissingApiVersion,
+    #[error(
+        "The resource type '{resource_type}' could not be found in the namespace 'Microsoft.Devices' for api \
+         version '{version}'. The supported api-versions are '{}'.",
+        dps::api_version::ApiVersion::supported()
+    )]
+    InvalidResourceType { resource_type: &'static str, version: String },
+    #[error("The subscription '{0}' could not be found.")]
+    SubscriptionNotFound(String),
+    #[error("Resource group '{0}' could not be found.")]
+    ResourceGroupNotFound(String),
+    #[error(
+        "The Resource 'Microsoft.Devices/provisioningServices/{}' under resource group '{}' was not found. For \
+         more details please go to https://aka.ms/ARMResourceNotFoundFix", .0.name, .0.group.name
+    )]
+    ResourceNotFound(InstanceId),
+    #[error("Can not perform requested operation on nested resource. Parent resource '{0}' not found.")]
+    ParentResourceNotFound(String),
+    /// Chosen.
+    #[error("The requested resource does not support http method '{0}'.")]
+    MethodNotAllowed(Method),
+    #[error(transparent)]
+    Dps(#[from] dps::Problem),
+}
+
+impl Problem {
+    /// The answer that says so; `origin` is where the caller may get a token.
+    pub(crate) fn answer(&self, origin: &str, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
+        let (status, code) = match self {
+            Problem::Dps(problem) => return problem.answer(now, random),
+            Problem::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "AuthenticationFailed"),
+            Problem::MissingApiVersion => (StatusCode::BAD_REQUEST, "MissingApiVersionParameter"),
+            Problem::InvalidResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
+            Problem::SubscriptionNotFound(_) => (StatusCode::NOT_FOUND, "SubscriptionNotFound"),
+            Problem::ResourceGroupNotFound(_) => (StatusCode::NOT_FOUND, "ResourceGroupNotFound"),
+            Problem::ResourceNotFound(_) => (StatusCode::NOT_FOUND, "ResourceNotFound"),
+            Problem::ParentResourceNotFound(_) => (StatusCode::NOT_FOUND, "ParentResourceNotFound"),
+            Problem::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+        };
+        let mut response = wrapped(status, code, &self.to_string());
+        if let Problem::Unauthenticated(_) = self {
+            let challenge = format!(
+                "Bearer authorization_uri=\"{origin}/{TENANT}\", error=\"invalid_token\", \
+                 error_description=\"{self}\""
+            );
+            set(response.headers_mut(), header::WWW_AUTHENTICATE, &challenge);
+        }
+        response
+    }
+}
+
+/// An answer of this status in the form it would plausibly have; what a fault puts in place of the real one.
+pub fn fault(status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
+    let mut response = match status {
+        StatusCode::PRECONDITION_FAILED => dps::Problem::InvalidEtag.answer(now, random),
+        _ => {
+            let name = dps::dot_net_name(status);
+            wrapped(status, &name, "The emulator was asked for this failure.")
+        }
+    };
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        set(response.headers_mut(), header::RETRY_AFTER, "1");
+    }
+    add_headers(&mut response, &Method::GET, now, random);
+    response
+}
+
+/// Puts the recorded headers on an answer. There is never an `ETag` among them.
+pub(crate) fn add_headers(
+    response: &mut Response,
+    method: &Method,
+    now: OffsetDateTime,
+    random: &mut fastrand::Rng,
+) {
+    let headers = response.headers_mut();
+    for (name, value) in CONSTANT {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let id = guid(random);
+    let second = now
+        .to_offset(time::UtcOffset::UTC)
+        .format(COMPACT)
+        .expect("the format only names parts of a date and time");
+    set(headers, HeaderName::from_static("x-ms-request-id"), &id);
+    set(headers, HeaderName::from_static("x-ms-correlation-request-id"), &id);
+    set(headers, HeaderName::from_static("x-ms-routing-request-id"), &format!("EASTUS:{second}:{id}"));
+    set(headers, header::DATE, &dps::rfc1123(now));
+    let (left, count) = match method.as_str() {
+        "GET" => ("x-ms-ratelimit-remaining-subscription-reads", "11999"),
+        "DELETE" => ("x-ms-ratelimit-remaining-subscription-deletes", "14999"),
+        _ => ("x-ms-ratelimit-remaining-subscription-writes", "1199"),
+    };
+    headers.insert(HeaderName::from_static(left), HeaderValue::from_static(count));
+}
+
+fn wrapped(status: StatusCode, code: &str, message: &str) -> Response {
+    exchange::json(status, &json!({"error": {"code": code, "message": message}}))
+}
+
+/// Sets a header to text; whatever a header cannot hold came from the caller and is left out.
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn token_problem(problem: TokenProblem) -> &'static str {
+    match problem {
+        TokenProblem::Missing => "Authentication failed. The 'Authorization' header is missing.",
+        // The texts below are chosen, not observed.
+        TokenProblem::Invalid => "Authentication failed. The access token is invalid.",
+        TokenProblem::Expired => "Authentication failed. The access token has expired.",
+        TokenProblem::Audience => "Authentication failed. The access token is for another audience.",
+    }
+}
+
+/// As recorded from 2018 to 2023.
+const CONSTANT: [(&str, &str); 6] = [
+    ("cache-control", "no-cache"),
+    ("pragma", "no-cache"),
+    ("expires", "-1"),
+    ("server", "Microsoft-HTTPAPI/2.0"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+    ("x-content-type-options", "nosniff"),
+];
+
+const COMPACT: StaticFormatDescription = format_description!("[year][month][day]T[hour][minute][second]Z");
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::Value;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::arm::route::GroupId;
+
+    fn fault_body(status: u16) -> (Response, Value) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let now = datetime!(2026-11-23 12:00 UTC);
+        let response = fault(status, now, &mut fastrand::Rng::with_seed(1));
+        let body = serde_json::from_slice(response.body()).unwrap();
+        (response, body)
+    }
+
+    #[test]
+    fn known_errors_read_as_quoted() {
+        let known: Value =
+            serde_json::from_str(include_str!("../../../tests/fixtures/dps/errors.json")).unwrap();
+        let group = GroupId { subscription: "s".to_owned(), name: "{rg}".to_owned() };
+        for problem in [
+            Problem::Unauthenticated(TokenProblem::Missing),
+            Problem::MissingApiVersion,
+            Problem::ResourceGroupNotFound("{rg}".to_owned()),
+            Problem::ResourceNotFound(InstanceId { group, name: "{dps}".to_owned() }),
+            Problem::ParentResourceNotFound("{dps}".to_owned()),
+        ] {
+            let now = datetime!(2026-11-23 12:00 UTC);
+            let answer = problem.answer("https://localhost:8443", now, &mut fastrand::Rng::with_seed(1));
+            let body: Value = serde_json::from_slice(answer.body()).unwrap();
+            let mut samples = known["armEnvelope"]["samples"].as_array().unwrap().iter();
+            let sample = samples.find(|sample| sample["body"] == body);
+            assert_eq!(sample.unwrap_or_else(|| panic!("{body}"))["http"], answer.status().as_u16());
+        }
+    }
+
+    #[test]
+    fn a_fault_looks_like_the_service_that_would_raise_it() {
+        for (status, code) in [
+            (403, "Forbidden"),
+            (404, "NotFound"),
+            (409, "Conflict"),
+            (429, "TooManyRequests"),
+            (500, "InternalServerError"),
+            (503, "ServiceUnavailable"),
+        ] {
+            let (response, body) = fault_body(status);
+            assert_eq!(response.status(), status);
+            assert_eq!(body["error"]["code"], code);
+        }
+        let (response, body) = fault_body(412);
+        assert_eq!(response.status(), 412);
+        assert_eq!(body["code"], 412_001);
+    }
+
+    #[test]
+    fn a_throttled_caller_learns_when_to_come_back() {
+        assert_eq!(fault_body(429).0.headers()[header::RETRY_AFTER], "1");
+        assert!(!fault_body(503).0.headers().contains_key(header::RETRY_AFTER));
+    }
+}

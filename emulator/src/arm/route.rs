@@ -1,0 +1,296 @@
+//! Which resource a request is for. Segments are compared without case, as ARM does, and kept as the caller
+//! wrote them, because answers and events repeat them.
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::dps::Action;
+use crate::exchange::Request;
+use crate::operation::Operation;
+
+/// A request ARM answers to.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    /// The decoded path in the caller's casing, without an action at its end.
+    pub(crate) resource_id: String,
+}
+
+/// The resource a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Metadata,
+    Tenants,
+    Subscriptions,
+    Subscription(String),
+    ResourceGroups(String),
+    ResourceGroup(GroupId),
+    /// The instances of a whole subscription.
+    AllInstances(String),
+    Instances(GroupId),
+    Instance(InstanceId),
+    OperationResult(GroupId),
+    Certificates(InstanceId),
+    Certificate(InstanceId, String),
+    GenerateVerificationCode(InstanceId, String),
+    Verify(InstanceId, String),
+}
+
+/// Type and operation name of the event that an upload raises.
+pub(crate) const CERTIFICATE_WRITTEN: (&str, &str) =
+    ("Microsoft.Resources.ResourceWriteSuccess", "Microsoft.Devices/provisioningServices/certificates/write");
+
+/// A resource group of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupId {
+    pub(crate) subscription: String,
+    pub(crate) name: String,
+}
+
+/// A DPS instance of a resource group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InstanceId {
+    pub(crate) group: GroupId,
+    pub(crate) name: String,
+}
+
+impl Route {
+    /// `None` if the path is nothing of ARM's.
+    pub fn parse(request: &Request) -> Option<Route> {
+        let mut segments = Vec::new();
+        // Empty segments are skipped: clients put together an endpoint with and without a slash at its end.
+        for segment in request.uri().path().split('/').filter(|segment| !segment.is_empty()) {
+            segments.push(percent_decode_str(segment).decode_utf8().ok()?.into_owned());
+        }
+        let target = Target::parse(&segments)?;
+        if matches!(target, Target::GenerateVerificationCode(..) | Target::Verify(..)) {
+            segments.pop();
+        }
+        let resource_id = format!("/{}", segments.join("/"));
+        Some(Route { method: request.method().clone(), target, resource_id })
+    }
+
+    /// The name the journal and the faults know it by.
+    pub fn operation(&self) -> Operation {
+        match self.certificate_action() {
+            Some((_, Action::List)) => Operation::ListCertificates,
+            Some((_, Action::Get(_))) => Operation::GetCertificate,
+            Some((_, Action::Put(_))) => Operation::PutCertificate,
+            Some((_, Action::Delete(_))) => Operation::DeleteCertificate,
+            Some((_, Action::GenerateCode(_))) => Operation::GenerateVerificationCode,
+            Some((_, Action::Verify(_))) => Operation::Verify,
+            None => Operation::Arm,
+        }
+    }
+
+    /// The certificate's name, else that of whatever resource it is.
+    pub fn object(&self) -> String {
+        match &self.target {
+            Target::Metadata => "metadata",
+            Target::Tenants => "tenants",
+            Target::Subscriptions => "subscriptions",
+            Target::Subscription(id) | Target::ResourceGroups(id) | Target::AllInstances(id) => id,
+            Target::ResourceGroup(group) | Target::Instances(group) | Target::OperationResult(group) => {
+                &group.name
+            }
+            Target::Instance(instance) | Target::Certificates(instance) => &instance.name,
+            Target::Certificate(_, name)
+            | Target::GenerateVerificationCode(_, name)
+            | Target::Verify(_, name) => name,
+        }
+        .to_owned()
+    }
+
+    /// What DPS is asked about which instance's certificates, if the method fits the path.
+    pub(crate) fn certificate_action(&self) -> Option<(&InstanceId, Action<'_>)> {
+        Some(match (&self.target, self.method.as_str()) {
+            (Target::Certificates(instance), "GET") => (instance, Action::List),
+            (Target::Certificate(instance, name), "GET") => (instance, Action::Get(name)),
+            (Target::Certificate(instance, name), "PUT") => (instance, Action::Put(name)),
+            (Target::Certificate(instance, name), "DELETE") => (instance, Action::Delete(name)),
+            (Target::GenerateVerificationCode(instance, name), "POST") => {
+                (instance, Action::GenerateCode(name))
+            }
+            (Target::Verify(instance, name), "POST") => (instance, Action::Verify(name)),
+            _ => return None,
+        })
+    }
+
+    /// Type and operation name of the event that its success raises; reading raises none.
+    pub(crate) fn event(&self) -> Option<(&'static str, &'static str)> {
+        const DELETED: &str = "Microsoft.Resources.ResourceDeleteSuccess";
+        const ACTED: &str = "Microsoft.Resources.ResourceActionSuccess";
+        let (written, _) = CERTIFICATE_WRITTEN;
+        Some(match (&self.target, self.method.as_str()) {
+            (Target::ResourceGroup(_), "PUT") => {
+                (written, "Microsoft.Resources/subscriptions/resourceGroups/write")
+            }
+            (Target::Instance(_), "PUT") => (written, "Microsoft.Devices/provisioningServices/write"),
+            (Target::Instance(_), "DELETE") => (DELETED, "Microsoft.Devices/provisioningServices/delete"),
+            (Target::Certificate(..), "PUT") => CERTIFICATE_WRITTEN,
+            (Target::Certificate(..), "DELETE") => {
+                (DELETED, "Microsoft.Devices/provisioningServices/certificates/delete")
+            }
+            (Target::GenerateVerificationCode(..), "POST") => {
+                (ACTED, "Microsoft.Devices/provisioningServices/certificates/generateVerificationCode/action")
+            }
+            (Target::Verify(..), "POST") => {
+                (ACTED, "Microsoft.Devices/provisioningServices/certificates/verify/action")
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Target {
+    /// The type within Microsoft.Devices; `None` for what belongs to ARM itself.
+    pub(crate) fn resource_type(&self) -> Option<&'static str> {
+        match self {
+            Target::Metadata
+            | Target::Tenants
+            | Target::Subscriptions
+            | Target::Subscription(_)
+            | Target::ResourceGroups(_)
+            | Target::ResourceGroup(_) => None,
+            Target::AllInstances(_)
+            | Target::Instances(_)
+            | Target::Instance(_)
+            | Target::OperationResult(_) => Some("provisioningServices"),
+            Target::Certificates(_)
+            | Target::Certificate(..)
+            | Target::GenerateVerificationCode(..)
+            | Target::Verify(..) => Some("provisioningServices/certificates"),
+        }
+    }
+
+    fn parse(segments: &[String]) -> Option<Target> {
+        let lower: Vec<String> = segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
+        let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+        let at = |position: usize| segments[position].clone();
+        let group = || GroupId { subscription: at(1), name: at(3) };
+        Some(match lower.as_slice() {
+            ["metadata", "endpoints"] => Target::Metadata,
+            ["tenants"] => Target::Tenants,
+            ["subscriptions"] => Target::Subscriptions,
+            ["subscriptions", _] => Target::Subscription(at(1)),
+            ["subscriptions", _, "resourcegroups"] => Target::ResourceGroups(at(1)),
+            ["subscriptions", _, "resourcegroups", _] => Target::ResourceGroup(group()),
+            ["subscriptions", _, "providers", "microsoft.devices", "provisioningservices"] => {
+                Target::AllInstances(at(1))
+            }
+            [
+                "subscriptions",
+                _,
+                "resourcegroups",
+                _,
+                "providers",
+                "microsoft.devices",
+                "provisioningservices",
+                below @ ..,
+            ] => {
+                let instance = || InstanceId { group: group(), name: at(7) };
+                match below {
+                    [] => Target::Instances(group()),
+                    [_] => Target::Instance(instance()),
+                    [_, "operationresults", _] => Target::OperationResult(group()),
+                    [_, "certificates"] => Target::Certificates(instance()),
+                    [_, "certificates", _] => Target::Certificate(instance(), at(9)),
+                    [_, "certificates", _, "generateverificationcode"] => {
+                        Target::GenerateVerificationCode(instance(), at(9))
+                    }
+                    [_, "certificates", _, "verify"] => Target::Verify(instance(), at(9)),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl GroupId {
+    /// `/subscriptions/…/resourceGroups/…`
+    pub(crate) fn path(&self) -> String {
+        format!("/subscriptions/{}/resourceGroups/{}", self.subscription, self.name)
+    }
+}
+
+impl InstanceId {
+    /// `/subscriptions/…/resourceGroups/…/providers/Microsoft.Devices/provisioningServices/…`
+    pub(crate) fn path(&self) -> String {
+        format!("{}/providers/Microsoft.Devices/provisioningServices/{}", self.group.path(), self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+
+    use super::*;
+
+    const INSTANCE: &str =
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Devices/provisioningServices/dps";
+
+    fn route(method: &str, path: &str) -> Option<Route> {
+        let request = http::Request::builder().method(method).uri(path).body(Bytes::new()).unwrap();
+        Route::parse(&request)
+    }
+
+    #[test]
+    fn every_certificate_path_names_its_operation() {
+        for (method, below, operation, object) in [
+            ("GET", "/certificates?api-version=2022-02-05", Operation::ListCertificates, "dps"),
+            ("GET", "/certificates/my-ca", Operation::GetCertificate, "my-ca"),
+            ("PUT", "/certificates/my-ca", Operation::PutCertificate, "my-ca"),
+            ("DELETE", "/certificates/my-ca", Operation::DeleteCertificate, "my-ca"),
+            (
+                "POST",
+                "/certificates/my-ca/generateVerificationCode",
+                Operation::GenerateVerificationCode,
+                "my-ca",
+            ),
+            ("POST", "/certificates/my-ca/verify", Operation::Verify, "my-ca"),
+            ("PATCH", "/certificates/my-ca", Operation::Arm, "my-ca"),
+            ("GET", "/certificates/my-ca/verify", Operation::Arm, "my-ca"),
+            ("GET", "", Operation::Arm, "dps"),
+        ] {
+            let route = route(method, &format!("{INSTANCE}{below}")).unwrap();
+            assert_eq!(route.operation(), operation, "{method} {below}");
+            assert_eq!(route.object(), object, "{method} {below}");
+        }
+    }
+
+    #[test]
+    fn segments_are_compared_without_case_and_kept_as_written() {
+        let path = "/SUBSCRIPTIONS/Sub/resourcegroups/Rg/PROVIDERS/microsoft.devices/ProvisioningServices/Dps\
+                    /Certificates/My-CA/GENERATEVERIFICATIONCODE";
+        let route = route("POST", path).unwrap();
+        assert_eq!(route.operation(), Operation::GenerateVerificationCode);
+        assert_eq!(route.object(), "My-CA");
+        assert_eq!(
+            route.resource_id,
+            "/SUBSCRIPTIONS/Sub/resourcegroups/Rg/PROVIDERS/microsoft.devices/ProvisioningServices/Dps\
+             /Certificates/My-CA"
+        );
+    }
+
+    #[test]
+    fn segments_are_decoded_once() {
+        let route = route("GET", &format!("{INSTANCE}/certificates/a%2520b%2Fc")).unwrap();
+        assert_eq!(route.object(), "a%20b/c");
+    }
+
+    #[test]
+    fn slashes_at_the_end_and_doubled_do_not_matter() {
+        assert_eq!(route("GET", "//subscriptions/").unwrap().target, Target::Subscriptions);
+    }
+
+    #[test]
+    fn other_paths_are_not_arm() {
+        for path in ["/", "/keys", "/subscriptions/s/other", &format!("{INSTANCE}/certificates/a/b"), "/%FF"]
+        {
+            assert!(route("GET", path).is_none(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The api-versions of DPS and what differs between them.
+//!
+//! Every difference is a question asked of the version (`nests_upload`, `shows_certificate`, …), so that no
+//! other file compares dates.
+
+/// An api-version DPS answers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ApiVersion(&'static str);
+
+/// When an answer carries the uploaded text in `properties.certificate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateMember {
+    /// There is no such member.
+    Absent,
+    /// `null`, but for the answer that carries a new verification code.
+    WithNewCode,
+    /// Always.
+    Always,
+}
+
+impl ApiVersion {
+    pub(crate) fn parse(text: &str) -> Option<ApiVersion> {
+        SUPPORTED.iter().find(|known| known.eq_ignore_ascii_case(text)).map(|known| ApiVersion(known))
+    }
+
+    /// The list an error message shows.
+    pub(crate) fn supported() -> String {
+        SUPPORTED.join(",")
+    }
+
+    /// Whether an upload is `{"properties":{…}}` rather than flat.
+    pub(crate) fn nests_upload(self) -> bool {
+        self.date() >= "2022-02-05"
+    }
+
+    /// Recorded: absent in 2017-11-15, `WithNewCode` in 2020-03-01 and 2021-10-15, always in
+    /// 2025-02-01-preview. The versions between take after a neighbour: chosen, not observed.
+    pub(crate) fn certificate_member(self) -> CertificateMember {
+        let date = self.date();
+        if date <= "2018-01-22" {
+            CertificateMember::Absent
+        } else if date <= "2021-10-15" {
+            CertificateMember::WithNewCode
+        } else {
+            CertificateMember::Always
+        }
+    }
+
+    /// Whether `subject` reads `CN=name` rather than `name`. Recorded with 2017-11-15; that the version and
+    /// not the year of the recording makes the difference is chosen, not observed.
+    pub(crate) fn prefixes_subject(self) -> bool {
+        self.date() <= "2018-01-22"
+    }
+
+    fn date(self) -> &'static str {
+        self.0.get(..10).expect("every supported version starts with a date")
+    }
+}
+
+/// Stable and preview versions of the specification, and those only seen on its branches.
+const SUPPORTED: &[&str] = &[
+    "2017-08-21-preview",
+    "2017-11-15",
+    "2018-01-22",
+    "2020-01-01",
+    "2020-03-01",
+    "2020-09-01-preview",
+    "2020-09-01-preview.1",
+    "2021-02-01",
+    "2021-02-01-preview",
+    "2021-10-15",
+    "2022-02-05",
+    "2022-12-12",
+    "2023-03-01-preview",
+    "2025-02-01-preview",
+    "2026-03-01-preview",
+    "2026-04-01",
+    "2026-06-01-preview",
+    "2026-08-01",
+    "2026-08-31",
+    "2026-11-01",
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_upload_moves_into_properties_with_2022_02_05() {
+        for (version, nested) in [
+            ("2017-11-15", false),
+            ("2021-10-15", false),
+            ("2022-02-05", true),
+            ("2025-02-01-preview", true),
+            ("2026-11-01", true),
+        ] {
+            assert_eq!(ApiVersion::parse(version).unwrap().nests_upload(), nested, "{version}");
+        }
+    }
+
+    #[test]
+    fn the_certificate_member_comes_in_steps() {
+        for (version, member) in [
+            ("2017-11-15", CertificateMember::Absent),
+            ("2020-03-01", CertificateMember::WithNewCode),
+            ("2021-10-15", CertificateMember::WithNewCode),
+            ("2022-02-05", CertificateMember::Always),
+            ("2025-02-01-preview", CertificateMember::Always),
+        ] {
+            assert_eq!(ApiVersion::parse(version).unwrap().certificate_member(), member, "{version}");
+        }
+    }
+
+    #[test]
+    fn knows_no_other_version() {
+        assert_eq!(ApiVersion::parse("2022-02-06"), None);
+        assert_eq!(ApiVersion::parse(""), None);
+    }
+
+    #[test]
+    fn every_supported_version_starts_with_a_date() {
+        for version in SUPPORTED {
+            assert_eq!(ApiVersion::parse(version).unwrap().date().len(), 10);
+        }
+    }
+}

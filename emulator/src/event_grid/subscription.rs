@@ -1,0 +1,226 @@
+//! Event subscriptions: what somebody wants to hear of, and where.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+use super::event::Schema;
+use super::filter::Filter;
+use super::schedule::RetryPolicy;
+
+/// One event subscription of a system topic for ARM events.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// What the delivery is signed with.
+    pub name: SubscriptionName,
+    /// What the system topic watches; also the `topic` of its events.
+    pub scope: Scope,
+    /// How an event is written down.
+    pub schema: Schema,
+    /// Which events are wanted.
+    pub filter: Filter,
+    /// When to give up.
+    pub retry: RetryPolicy,
+    /// Where events are posted.
+    pub endpoint: Endpoint,
+}
+
+impl Subscription {
+    /// A subscription to everything in a scope, in the Event Grid schema and with Azure's retry policy.
+    pub fn new(name: SubscriptionName, scope: Scope, endpoint: impl Into<Endpoint>) -> Subscription {
+        Subscription {
+            name,
+            scope,
+            schema: Schema::default(),
+            filter: Filter::default(),
+            retry: RetryPolicy::default(),
+            endpoint: endpoint.into(),
+        }
+    }
+}
+
+/// A subscription's name, compared without case: 3 to 64 letters, digits and hyphens.
+#[derive(Clone, Debug)]
+pub struct SubscriptionName(String);
+
+impl SubscriptionName {
+    /// As the delivery header carries it.
+    pub(super) fn upper_case(&self) -> String {
+        self.0.to_ascii_uppercase()
+    }
+}
+
+impl PartialEq for SubscriptionName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for SubscriptionName {}
+
+impl fmt::Display for SubscriptionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for SubscriptionName {
+    type Err = InvalidSubscriptionName;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let well_formed = (3..=64).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if well_formed {
+            Ok(SubscriptionName(name.to_owned()))
+        } else {
+            Err(InvalidSubscriptionName(name.to_owned()))
+        }
+    }
+}
+
+/// A name no event subscription can have.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no event subscription name: 3 to 64 letters, digits and hyphens are")]
+pub struct InvalidSubscriptionName(String);
+
+/// What a system topic for ARM events watches: an Azure subscription or a resource group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope(String);
+
+impl Scope {
+    /// A whole Azure subscription.
+    pub fn subscription(id: &str) -> Scope {
+        Scope(format!("/subscriptions/{id}"))
+    }
+
+    /// One resource group.
+    pub fn resource_group(subscription: &str, name: &str) -> Scope {
+        Scope(format!("/subscriptions/{subscription}/resourceGroups/{name}"))
+    }
+
+    /// Whether a resource lies within; ids are compared segment by segment and without case.
+    pub fn contains(&self, resource_id: &str) -> bool {
+        let mut segments = resource_id.split('/');
+        self.0
+            .split('/')
+            .all(|wanted| segments.next().is_some_and(|segment| segment.eq_ignore_ascii_case(wanted)))
+    }
+
+    /// The ARM id of the scope.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Scope {
+    type Err = InvalidScope;
+
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        let segments: Vec<&str> = id.split('/').collect();
+        let is = |segment: &str, keyword| segment.eq_ignore_ascii_case(keyword);
+        match segments[..] {
+            ["", subscriptions, id] if is(subscriptions, "subscriptions") && !id.is_empty() => {
+                Ok(Scope::subscription(id))
+            }
+            ["", subscriptions, id, groups, name]
+                if is(subscriptions, "subscriptions")
+                    && is(groups, "resourceGroups")
+                    && !id.is_empty()
+                    && !name.is_empty() =>
+            {
+                Ok(Scope::resource_group(id, name))
+            }
+            _ => Err(InvalidScope(id.to_owned())),
+        }
+    }
+}
+
+/// An id no system topic for ARM events can watch.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no scope: /subscriptions/<id> or /subscriptions/<id>/resourceGroups/<name> is")]
+pub struct InvalidScope(String);
+
+/// A webhook. Its query may hold a key, so `Debug` and `Display` stop before it.
+#[derive(Clone)]
+pub struct Endpoint(Url);
+
+impl Endpoint {
+    /// The whole address, key included.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl From<Url> for Endpoint {
+    fn from(url: Url) -> Self {
+        Endpoint(url)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0[..url::Position::AfterPath])
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_contains_whole_segments_in_any_case() {
+        let group = Scope::resource_group("s1", "Rg");
+        for (id, inside) in [
+            ("/subscriptions/s1/resourceGroups/Rg/providers/P/t/n", true),
+            ("/SUBSCRIPTIONS/S1/resourcegroups/rg/providers/P/t/n", true),
+            ("/subscriptions/s1/resourceGroups/Rg", true),
+            ("/subscriptions/s1/resourceGroups/Rg2/providers/P/t/n", false),
+            ("/subscriptions/s1", false),
+            ("/subscriptions/s2/resourceGroups/Rg/providers/P/t/n", false),
+            ("", false),
+        ] {
+            assert_eq!(group.contains(id), inside, "{id}");
+        }
+        assert!(Scope::subscription("s1").contains("/subscriptions/S1/resourceGroups/any/providers/P/t/n"));
+        assert!(!Scope::subscription("s1").contains("/subscriptions/s10/resourceGroups/any"));
+    }
+
+    #[test]
+    fn a_scope_is_a_subscription_or_a_resource_group() {
+        assert_eq!("/Subscriptions/s1".parse::<Scope>().unwrap(), Scope::subscription("s1"));
+        assert_eq!(
+            "/subscriptions/s1/resourcegroups/rg".parse::<Scope>().unwrap(),
+            Scope::resource_group("s1", "rg")
+        );
+        for wrong in
+            ["", "/", "/subscriptions/", "/subscriptions/s1/", "/subscriptions/s1/resourceGroups/rg/x", "s1"]
+        {
+            assert!(wrong.parse::<Scope>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_fits_into_a_header() {
+        assert!("on-upload".parse::<SubscriptionName>().is_ok());
+        for wrong in ["", "ab", "on upload", "on\nupload", &"a".repeat(65)] {
+            assert!(wrong.parse::<SubscriptionName>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_keeps_its_key_out_of_logs() {
+        let url: Url =
+            "https://app.test/runtime/webhooks/eventgrid?functionName=F&code=secret".parse().unwrap();
+        let endpoint = Endpoint::from(url);
+        assert_eq!(format!("{endpoint:?} {endpoint}").matches("secret").count(), 0);
+        assert!(endpoint.url().as_str().contains("secret"));
+    }
+}

@@ -1,0 +1,311 @@
+//! Keys: their public half, and signatures made with the other one.
+//!
+//! So far every key belongs to a certificate and lives and dies with it.
+
+use http::Method;
+use openssl::pkey::{PKey, PKeyRef, Private};
+use openssl::x509::{X509KeyUsage, X509Ref};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::object::{Stored, Target, Version};
+use super::refusal::Refusal;
+use super::signing::Algorithm;
+use super::vault::Vault;
+use super::{Visit, jwk, paging};
+use crate::hidden::Hidden;
+use crate::jose;
+use crate::operation::Operation;
+
+/// A private key.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) private: Hidden<PKey<Private>>,
+    pub(super) operations: Vec<&'static str>,
+    pub(super) exportable: bool,
+}
+
+impl Stored for Key {
+    const COLLECTION: &'static str = "keys";
+    const NOUN: &'static str = "key";
+    const NOT_FOUND: &'static str = "KeyNotFound";
+}
+
+/// What can be asked about keys.
+#[derive(Clone, Debug)]
+pub(super) enum Call {
+    List,
+    Versions(String),
+    Get(Target),
+    Sign(Target),
+}
+
+impl Call {
+    pub(super) fn parse(method: &Method, path: &[&str]) -> Option<Call> {
+        Some(match (method.as_str(), path) {
+            ("GET", []) => Call::List,
+            ("GET", [name, "versions"]) => Call::Versions((*name).to_owned()),
+            ("GET", [name]) => Call::Get(Target::latest(*name)),
+            ("GET", [name, version]) => Call::Get(Target::version(*name, *version)),
+            ("POST", [name, "sign"]) => Call::Sign(Target::latest(*name)),
+            ("POST", [name, version, "sign"]) => Call::Sign(Target::version(*name, *version)),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn operation(&self) -> Operation {
+        match self {
+            Call::List | Call::Versions(_) => Operation::Vault,
+            Call::Get(_) => Operation::GetVaultKey,
+            Call::Sign(_) => Operation::Sign,
+        }
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Call::List => None,
+            Call::Versions(name) => Some(name),
+            Call::Get(target) | Call::Sign(target) => Some(&target.name),
+        }
+    }
+}
+
+pub(super) fn answer(vault: &Vault, call: &Call, visit: &Visit<'_>) -> Result<Value, Refusal> {
+    match call {
+        Call::List => paging::objects(&vault.keys, properties, visit),
+        Call::Versions(name) => paging::versions(vault.keys.object(name)?, properties, visit),
+        Call::Get(target) => {
+            let (name, version) = vault.keys.find(target)?;
+            bundle(name, version, visit)
+        }
+        Call::Sign(target) => {
+            let (name, version) = vault.keys.find(target)?;
+            sign(name, version, visit)
+        }
+    }
+}
+
+/// What a certificate's key may do follows from the certificate's key usage; without one, everything its
+/// type can do (chosen, not observed).
+pub(super) fn operations(certificate: &X509Ref, key: &PKeyRef<Private>) -> Vec<&'static str> {
+    let signs = X509KeyUsage::KEY_CERT_SIGN
+        | X509KeyUsage::CRL_SIGN
+        | X509KeyUsage::DIGITAL_SIGNATURE
+        | X509KeyUsage::NON_REPUDIATION;
+    let usage = certificate.key_usage().unwrap_or(X509KeyUsage::all());
+    let mut operations = Vec::new();
+    let rsa = key.rsa().is_ok();
+    for (wanted, possible, names) in [
+        (X509KeyUsage::DATA_ENCIPHERMENT, rsa, ["encrypt", "decrypt"]),
+        (signs, true, ["sign", "verify"]),
+        (X509KeyUsage::KEY_ENCIPHERMENT, rsa, ["wrapKey", "unwrapKey"]),
+    ] {
+        if possible && usage.intersects(wanted) {
+            operations.extend(names);
+        }
+    }
+    operations
+}
+
+fn properties(kid: &str, version: &Version<Key>) -> Value {
+    json!({
+        "kid": kid,
+        "attributes": version.attributes.listed(),
+        "managed": true,
+        "tags": version.tags,
+    })
+}
+
+/// A disabled key may be looked at; it only cannot be used.
+fn bundle(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Value, Refusal> {
+    let mut key = jwk::public_half(&version.content.private.0)
+        .map_err(|_| Refusal::internal("read the public half of the key"))?;
+    key["kid"] = json!(visit.site.id::<Key>(name, Some(&version.id)));
+    key["key_ops"] = json!(version.content.operations);
+    let mut attributes = version.attributes.full();
+    attributes["exportable"] = json!(version.content.exportable);
+    Ok(json!({ "key": key, "attributes": attributes, "managed": true, "tags": version.tags }))
+}
+
+fn sign(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Value, Refusal> {
+    check_usable(version, "sign", visit.now)?;
+    let body = visit.body()?;
+    let algorithm = Algorithm::named(body["alg"].as_str().unwrap_or_default())?;
+    let Some(digest) = body["value"].as_str() else {
+        return Err(Refusal::bad_parameter("Property 'value' is required."));
+    };
+    let Some(digest) = jose::from_base64url(digest) else {
+        return Err(Refusal::bad_parameter("Content of 'value' is not base64url."));
+    };
+    let signature = algorithm.sign(&version.content.private.0, &digest)?;
+    let kid = visit.site.id::<Key>(name, Some(&version.id));
+    Ok(json!({ "kid": kid, "value": jose::base64url(signature) }))
+}
+
+/// `KeyDisabled` and `KeyOperationForbidden` are the service's words; the two about time are chosen after them.
+fn check_usable(version: &Version<Key>, operation: &str, now: OffsetDateTime) -> Result<(), Refusal> {
+    let (attributes, now) = (&version.attributes, now.unix_timestamp());
+    let not_on = |inner, what: &str| {
+        Err(Refusal::forbidden(inner, format!("Operation {operation} is not allowed on {what}.")))
+    };
+    if !attributes.enabled {
+        return not_on("KeyDisabled", "a disabled key");
+    }
+    if attributes.not_before.is_some_and(|not_before| now < not_before) {
+        return not_on("KeyNotYetValid", "a key that is not yet valid");
+    }
+    if attributes.expires.is_some_and(|expires| now >= expires) {
+        return not_on("KeyExpired", "an expired key");
+    }
+    if !version.content.operations.contains(&operation) {
+        let message = format!("Operation {operation} is not permitted on this key.");
+        return Err(Refusal::forbidden("KeyOperationForbidden", message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::StatusCode;
+    use openssl::sha::sha256;
+    use openssl::x509::extension::KeyUsage;
+    use time::Duration;
+
+    use super::super::testing::*;
+    use super::super::{Changes, Import};
+    use super::*;
+    use crate::world::VAULT;
+
+    const SIGN: &str = "/keys/ca//sign?api-version=2025-07-01";
+
+    fn request() -> Value {
+        json!({ "alg": "ES256", "value": jose::base64url(sha256(b"tbs")) })
+    }
+
+    fn lab_with(key: &PKey<Private>) -> Lab {
+        let mut lab = Lab::new();
+        lab.import("ca", Import::new(pem(key, &ca(key))).exportable(false));
+        lab
+    }
+
+    #[test]
+    fn a_key_is_shown_with_what_it_may_do() {
+        let bundle = lab_with(&rsa_key()).read("/keys/ca");
+        assert_eq!(names(&bundle), ["key", "attributes", "managed", "tags"]);
+        assert_eq!(names(&bundle["key"]), ["kty", "n", "e", "kid", "key_ops"]);
+        assert_eq!(bundle["key"]["key_ops"], json!(["sign", "verify"]));
+        assert_eq!(bundle["attributes"]["exportable"], false);
+        assert_eq!(bundle["attributes"]["exp"], NOT_AFTER.unix_timestamp());
+    }
+
+    #[test]
+    fn a_signature_is_the_keys_and_names_the_version() {
+        let key = p256();
+        let mut lab = lab_with(&key);
+        let kid = lab.read("/certificates/ca")["kid"].take();
+        let versioned = format!("{}/sign?api-version=7.4", kid.as_str().unwrap());
+        for target in [SIGN, "/keys/CA/sign/?api%2Dversion=7.4", versioned.as_str()] {
+            let (status, body) = lab.ask(Method::POST, target, &request());
+            assert_eq!(status, StatusCode::OK, "{body}");
+            assert_eq!(names(&body), ["kid", "value"]);
+            assert_eq!(body["kid"], kid);
+            let signature = jose::from_base64url(body["value"].as_str().unwrap()).unwrap();
+            assert!(jose::ecdsa_verify(&key.ec_key().unwrap(), &sha256(b"tbs"), &signature));
+        }
+    }
+
+    #[test]
+    fn an_older_version_still_signs_with_its_own_key() {
+        let (old, new) = (p256(), p256());
+        let mut lab = lab_with(&old);
+        let kid = lab.read("/certificates/ca")["kid"].take();
+        lab.import("ca", Import::new(pem(&new, &ca(&new))));
+        let target = format!("{}/sign?api-version=7.4", kid.as_str().unwrap());
+        let (_, body) = lab.ask(Method::POST, &target, &request());
+        let signature = jose::from_base64url(body["value"].as_str().unwrap()).unwrap();
+        assert!(jose::ecdsa_verify(&old.ec_key().unwrap(), &sha256(b"tbs"), &signature));
+        let (_, keys) = lab.walk("/keys/ca/versions?api-version=7.4");
+        assert_eq!(keys.len(), 2);
+        assert_eq!(names(&keys[0]), ["kid", "attributes", "managed", "tags"]);
+    }
+
+    #[test]
+    fn a_key_signs_only_while_its_certificate_is_valid() {
+        let mut lab = lab_with(&p256());
+        for (now, status, inner) in [
+            (NOT_BEFORE - Duration::SECOND, StatusCode::FORBIDDEN, Some("KeyNotYetValid")),
+            (NOT_BEFORE, StatusCode::OK, None),
+            (NOT_AFTER - Duration::SECOND, StatusCode::OK, None),
+            (NOT_AFTER, StatusCode::FORBIDDEN, Some("KeyExpired")),
+        ] {
+            lab.now = now;
+            let (answered, body) = lab.ask(Method::POST, SIGN, &request());
+            assert_eq!((answered, body["error"]["innererror"]["code"].as_str()), (status, inner), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_disabled_key_can_be_read_and_does_not_sign() {
+        let mut lab = lab_with(&p256());
+        lab.world.key_vaults.update_certificate(VAULT, "ca", Changes::enabled(false), NOW).unwrap();
+        let (status, body) = lab.ask(Method::POST, SIGN, &request());
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(
+            body,
+            json!({ "error": {
+                "code": "Forbidden",
+                "message": "Operation sign is not allowed on a disabled key.",
+                "innererror": { "code": "KeyDisabled" },
+            }})
+        );
+        assert_eq!(lab.read("/keys/ca")["attributes"]["enabled"], false);
+    }
+
+    #[test]
+    fn a_key_whose_certificate_is_for_something_else_does_not_sign() {
+        let mut lab = Lab::new();
+        let key = p256();
+        let leaf = certificate(&key, KeyUsage::new().key_agreement());
+        lab.import("ca", Import::new(pem(&key, &leaf)));
+        assert_eq!(lab.read("/keys/ca")["key"]["key_ops"], json!([]));
+        let (status, body) = lab.ask(Method::POST, SIGN, &request());
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(body["error"]["innererror"]["code"], "KeyOperationForbidden");
+    }
+
+    #[test]
+    fn key_usage_becomes_key_operations() {
+        let rsa = rsa_key();
+        let of = |usage: &KeyUsage| operations(&certificate(&rsa, usage), &rsa);
+        assert_eq!(of(KeyUsage::new().digital_signature()), ["sign", "verify"]);
+        assert_eq!(of(KeyUsage::new().key_encipherment()), ["wrapKey", "unwrapKey"]);
+        assert_eq!(
+            of(KeyUsage::new().data_encipherment().non_repudiation()),
+            ["encrypt", "decrypt", "sign", "verify"]
+        );
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_signed_is_a_bad_parameter() {
+        let mut lab = lab_with(&p256());
+        let digest = jose::base64url([0; 32]);
+        for body in [
+            json!(null),
+            json!({ "alg": "ES256" }),
+            json!({ "value": digest }),
+            json!({ "alg": "ES384", "value": jose::base64url([0; 48]) }),
+            json!({ "alg": "ES256", "value": "not+base64url" }),
+            json!({ "alg": "ES256", "value": jose::base64url([0; 20]) }),
+        ] {
+            let (status, answer) = lab.ask(Method::POST, SIGN, &body);
+            assert_eq!(
+                (status, &answer["error"]["code"]),
+                (StatusCode::BAD_REQUEST, &json!("BadParameter")),
+                "{body}"
+            );
+        }
+        let (status, body) = lab.ask(Method::POST, "/keys/none//sign?api-version=7.4", &request());
+        assert_eq!((status, &body["error"]["code"]), (StatusCode::NOT_FOUND, &json!("KeyNotFound")));
+    }
+}

@@ -1,0 +1,276 @@
+//! What certificates, keys and secrets have in common: a name, versions, attributes and tags.
+//!
+//! Names are compared without case and keep the spelling of the first writer. Nothing is ever removed yet;
+//! soft delete would be a second `Collection` beside the live one.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::refusal::Refusal;
+
+/// A kind of object a vault keeps.
+pub(super) trait Stored {
+    /// Its place in paths and ids.
+    const COLLECTION: &'static str;
+    /// What people call it.
+    const NOUN: &'static str;
+    /// The error code of a missing one.
+    const NOT_FOUND: &'static str;
+}
+
+/// Name-value pairs on an object.
+pub type Tags = BTreeMap<String, String>;
+
+/// What a request is about: an object, and a version of it unless the latest is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
+}
+
+impl Target {
+    pub(super) fn latest(name: impl Into<String>) -> Target {
+        Target { name: name.into(), version: None }
+    }
+
+    pub(super) fn version(name: impl Into<String>, version: impl Into<String>) -> Target {
+        Target { name: name.into(), version: Some(version.into()) }
+    }
+}
+
+/// When something is stored, and as which version.
+///
+/// Made before the vault is touched, because both are the world's to give.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    pub(super) version: String,
+    pub(super) now: OffsetDateTime,
+}
+
+impl Stamp {
+    /// A new version id at this moment.
+    pub fn new(now: OffsetDateTime, random: &mut fastrand::Rng) -> Stamp {
+        Stamp { version: format!("{:032x}", random.u128(..)), now }
+    }
+}
+
+/// The attributes every version has. Times are whole seconds, as on the wire.
+#[derive(Clone, Debug)]
+pub(super) struct Attributes {
+    pub(super) enabled: bool,
+    pub(super) not_before: Option<i64>,
+    pub(super) expires: Option<i64>,
+    created: i64,
+    updated: i64,
+}
+
+impl Attributes {
+    /// Enabled, without limits in time.
+    pub(super) fn new(now: OffsetDateTime) -> Attributes {
+        let now = now.unix_timestamp();
+        Attributes { enabled: true, not_before: None, expires: None, created: now, updated: now }
+    }
+
+    /// The form in lists.
+    pub(super) fn listed(&self) -> Value {
+        let mut json = Map::new();
+        json.insert("enabled".to_owned(), json!(self.enabled));
+        for (name, moment) in [("nbf", self.not_before), ("exp", self.expires)] {
+            if let Some(moment) = moment {
+                json.insert(name.to_owned(), json!(moment));
+            }
+        }
+        json.insert("created".to_owned(), json!(self.created));
+        json.insert("updated".to_owned(), json!(self.updated));
+        Value::Object(json)
+    }
+
+    /// The form in everything but lists.
+    pub(super) fn full(&self) -> Value {
+        let mut json = self.listed();
+        json["recoveryLevel"] = json!("Recoverable+Purgeable");
+        json["recoverableDays"] = json!(90);
+        json
+    }
+
+    /// A policy's form: it has no validity of its own.
+    pub(super) fn of_policy(&self) -> Value {
+        json!({ "enabled": self.enabled, "created": self.created, "updated": self.updated })
+    }
+}
+
+/// A change to attributes and tags; what is not mentioned stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Switch the version on or off.
+    pub enabled: Option<bool>,
+    /// Replace all tags.
+    pub tags: Option<Tags>,
+    pub(super) not_before: Option<i64>,
+    pub(super) expires: Option<i64>,
+}
+
+impl Changes {
+    /// Replaces all tags.
+    pub fn tags<K: Into<String>, V: Into<String>>(tags: impl IntoIterator<Item = (K, V)>) -> Changes {
+        Changes { tags: Some(to_tags(tags)), ..Changes::default() }
+    }
+
+    /// Switches the version on or off.
+    pub fn enabled(enabled: bool) -> Changes {
+        Changes { enabled: Some(enabled), ..Changes::default() }
+    }
+
+    /// The `attributes` and `tags` of a request's body.
+    pub(super) fn read(body: &Value) -> Result<Changes, Refusal> {
+        let wrong = |member: &str, form: &str| {
+            Refusal::bad_parameter(format!("The member {member} of the body must be {form}."))
+        };
+        let attributes = match &body["attributes"] {
+            Value::Null => &Map::new(),
+            Value::Object(attributes) => attributes,
+            _ => return Err(wrong("attributes", "an object")),
+        };
+        let given = |name: &str| attributes.get(name).filter(|value| !value.is_null());
+        let moment = |name: &str| {
+            let read = |value: &Value| value.as_i64().ok_or_else(|| wrong(name, "a number of seconds"));
+            given(name).map(read).transpose()
+        };
+        let enabled = |value: &Value| value.as_bool().ok_or_else(|| wrong("enabled", "true or false"));
+        Ok(Changes {
+            enabled: given("enabled").map(enabled).transpose()?,
+            tags: match &body["tags"] {
+                Value::Null => None,
+                tags => Some(
+                    serde_json::from_value(tags.clone())
+                        .map_err(|_| wrong("tags", "an object of strings"))?,
+                ),
+            },
+            not_before: moment("nbf")?,
+            expires: moment("exp")?,
+        })
+    }
+}
+
+pub(super) fn to_tags<K: Into<String>, V: Into<String>>(tags: impl IntoIterator<Item = (K, V)>) -> Tags {
+    tags.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+/// One version of an object.
+#[derive(Clone, Debug)]
+pub(super) struct Version<T> {
+    pub(super) id: String,
+    pub(super) attributes: Attributes,
+    pub(super) tags: Tags,
+    pub(super) content: T,
+}
+
+impl<T> Version<T> {
+    /// The same version of another kind of object.
+    pub(super) fn with<U>(&self, content: U) -> Version<U> {
+        let Version { id, attributes, tags, .. } = self;
+        Version { id: id.clone(), attributes: attributes.clone(), tags: tags.clone(), content }
+    }
+
+    pub(super) fn apply(&mut self, changes: Changes, now: OffsetDateTime) {
+        let attributes = &mut self.attributes;
+        attributes.updated = now.unix_timestamp();
+        attributes.enabled = changes.enabled.unwrap_or(attributes.enabled);
+        attributes.not_before = changes.not_before.or(attributes.not_before);
+        attributes.expires = changes.expires.or(attributes.expires);
+        if let Some(tags) = changes.tags {
+            self.tags = tags;
+        }
+    }
+}
+
+/// An object with all its versions.
+#[derive(Clone, Debug)]
+pub(super) struct Object<T> {
+    pub(super) name: String,
+    /// Oldest first; never empty.
+    versions: Vec<Version<T>>,
+}
+
+impl<T> Object<T> {
+    pub(super) fn latest(&self) -> &Version<T> {
+        self.versions.last().expect("an object is stored with its first version")
+    }
+
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Version<T>> {
+        self.versions.iter()
+    }
+
+    fn index(&self, version: Option<&str>) -> Option<usize> {
+        match version {
+            None => self.versions.len().checked_sub(1),
+            Some(id) => self.versions.iter().position(|version| version.id.eq_ignore_ascii_case(id)),
+        }
+    }
+}
+
+/// All objects of one kind in one vault.
+#[derive(Clone, Debug)]
+pub(super) struct Collection<T>(BTreeMap<String, Object<T>>);
+
+impl<T> Default for Collection<T> {
+    fn default() -> Collection<T> {
+        Collection(BTreeMap::new())
+    }
+}
+
+impl<T: Stored> Collection<T> {
+    /// Every object, by its name in lower case, in the order of those names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Object<T>)> {
+        self.0.iter().map(|(key, object)| (key.as_str(), object))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Object<T>> {
+        self.0.get(&name.to_ascii_lowercase())
+    }
+
+    /// The object of this name.
+    pub(super) fn object(&self, name: &str) -> Result<&Object<T>, Refusal> {
+        check_name(name)?;
+        self.get(name).ok_or_else(|| Refusal::not_found::<T>(name))
+    }
+
+    /// The version a target means, and the object's name as it was first spelt.
+    pub(super) fn find(&self, target: &Target) -> Result<(&str, &Version<T>), Refusal> {
+        let object = self.object(&target.name)?;
+        let index = object.index(target.version.as_deref());
+        let index = index.ok_or_else(|| Refusal::not_found::<T>(&target.name))?;
+        Ok((&object.name, &object.versions[index]))
+    }
+
+    /// The same, to change it.
+    pub(super) fn find_mut(&mut self, target: &Target) -> Result<&mut Version<T>, Refusal> {
+        check_name(&target.name)?;
+        let missing = || Refusal::not_found::<T>(&target.name);
+        let object = self.0.get_mut(&target.name.to_ascii_lowercase()).ok_or_else(missing)?;
+        let index = object.index(target.version.as_deref()).ok_or_else(missing)?;
+        Ok(&mut object.versions[index])
+    }
+
+    /// Stores a version, which becomes the latest.
+    pub(super) fn add(&mut self, name: &str, version: Version<T>) {
+        self.0
+            .entry(name.to_ascii_lowercase())
+            .or_insert_with(|| Object { name: name.to_owned(), versions: Vec::new() })
+            .versions
+            .push(version);
+    }
+}
+
+/// Names are 1 to 127 letters, digits and hyphens.
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+    let well_formed = (1..=127).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if well_formed {
+        Ok(())
+    } else {
+        Err(Refusal::bad_parameter(format!("The request URI contains an invalid name: {name}")))
+    }
+}

@@ -1,0 +1,98 @@
+//! The emulator that stays up: says where everything is and what to try, shows the app's log, and stops when
+//! it is told to.
+
+use std::io::Write;
+
+use tokio::signal;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::local_azure::{LocalAzure, certificate_id};
+use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
+
+/// Runs until Ctrl-C or SIGTERM.
+pub async fn run(azure: LocalAzure, mut out: impl Write) {
+    say(&mut out, &addresses(&azure));
+    let (earlier, mut later) = azure.functions_host().follow();
+    earlier.iter().for_each(|line| say(&mut out, &line.to_string()));
+    let stopped = stopped();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            line = later.recv() => match line {
+                Ok(line) => say(&mut out, &line.to_string()),
+                Err(RecvError::Lagged(lines)) => say(&mut out, &format!("({lines} lines not shown)")),
+                Err(RecvError::Closed) => break,
+            },
+        }
+    }
+    azure.stop().await;
+    say(&mut out, "stopped");
+}
+
+/// Ready on Ctrl-C, or SIGTERM where there is such a thing.
+pub async fn stopped() {
+    let interrupt = async {
+        // Without a handler the default one ends the process, which is what was asked for.
+        if signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    };
+    #[cfg(unix)]
+    {
+        let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
+        let terminate = async {
+            match terminate {
+                Ok(mut signal) => _ = signal.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = interrupt => {}
+            () = terminate => {}
+        }
+    }
+    #[cfg(not(unix))]
+    interrupt.await;
+}
+
+/// A reader who has gone away does not stop the emulator.
+fn say(out: &mut impl Write, text: &str) {
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
+
+fn addresses(azure: &LocalAzure) -> String {
+    let (arm, vault, identity) = (azure.arm(), azure.vault(VAULT), azure.identity());
+    let (arm, vault) = (arm.as_str().trim_end_matches('/'), vault.as_str().trim_end_matches('/'));
+    let functions = azure.functions_host().webhook("VerifyOnUpload");
+    let ca = azure.ca_file().display();
+    let audience = vault.replacen(&format!("{VAULT}."), "", 1);
+    let id = certificate_id("my-root-ca");
+    format!(
+        r#"
+ARM               {arm}
+Key Vault         {vault}
+managed identity  {identity}
+Functions host    {functions}
+CA to trust       {ca}
+
+subscription      {SUBSCRIPTION}
+resource group    {RESOURCE_GROUP}
+DPS instance      {PROVISIONING_SERVICE}
+
+Try it: make a CA, keep its key in the vault, upload its certificate, see it verified.
+
+  export CURL_CA_BUNDLE={ca}
+  token() {{ curl -s -H X-IDENTITY-HEADER:any "{identity}?api-version=2019-08-01&resource=$1" | sed 's/.*"access_token":"\([^"]*\)".*/\1/'; }}
+  openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj "/CN=My Root CA" -keyout my-root-ca.key -out my-root-ca.pem
+  curl -s -X PUT "{vault}/secrets/my-root-ca?api-version=2025-07-01" -H "Authorization: Bearer $(token {audience})" -H "Content-Type: application/json" \
+    -d "{{\"value\":\"$(cat my-root-ca.key my-root-ca.pem | sed 's/$/\\n/' | tr -d '\n')\",\"tags\":{{\"keyholder\":\"{PROVISIONING_SERVICE}\"}}}}"
+  curl -s -X PUT "{arm}{id}?api-version=2022-12-12" -H "Authorization: Bearer $(token {arm})" -H "Content-Type: application/json" \
+    -d "{{\"properties\":{{\"certificate\":\"$(base64 < my-root-ca.pem | tr -d '\n')\"}}}}"
+  curl -s "{arm}{id}?api-version=2022-12-12" -H "Authorization: Bearer $(token {arm})"
+
+Stop with Ctrl-C.
+"#
+    )
+}
