@@ -50,6 +50,7 @@ pub async fn run(azure: &LocalAzure, out: impl Write, color: bool) -> Result<boo
         person: Client::new(azure)?,
         narrator: Narrator::new(out, color),
         told: 0,
+        uploaded: azure.emulator().now(),
         holds: true,
     };
     demo.introduction();
@@ -68,6 +69,8 @@ struct Demo<'a, W> {
     narrator: Narrator<W>,
     /// Journal entries up to this one have been told.
     told: u64,
+    /// When the certificate that the story is at was uploaded.
+    uploaded: OffsetDateTime,
     holds: bool,
 }
 
@@ -178,6 +181,7 @@ impl<W: Write> Demo<'_, W> {
         self.upload(name, ca).await?;
         self.narrator.step("no vault holds its key, so Keyholder leaves it alone; a person tries by hand");
         let shown = self.person.show(name).await?;
+        self.skip();
         let challenge = self.person.generate_verification_code(name, text(&shown.body, "/etag")).await?;
         let code = text(&challenge.body, "/properties/verificationCode").to_owned();
         let etag = text(&challenge.body, "/etag").to_owned();
@@ -187,18 +191,13 @@ impl<W: Write> Demo<'_, W> {
 
     async fn is_verified(&mut self, name: &str, uploaded: Instant) -> Result<(), DemoError> {
         let took = uploaded.elapsed().as_millis();
-        let shown = self.person.show(name).await?;
-        let verified = shown.body.pointer("/properties/isVerified") == Some(&Value::Bool(true));
-        self.tell();
+        let verified = self.shows_verified(name).await?;
         self.claim(verified, &format!("{name} is verified, {took} ms after its upload"));
         Ok(())
     }
 
     async fn is_refused(&mut self, name: &str, answer: &Answer) -> Result<(), DemoError> {
-        self.tell();
-        let shown = self.person.show(name).await?;
-        self.tell();
-        let verified = shown.body.pointer("/properties/isVerified") == Some(&Value::Bool(true));
+        let verified = self.shows_verified(name).await?;
         self.claim(
             answer.status == 400 && !verified,
             &format!("DPS refused it with {}, and {name} stays unverified", answer.status.as_u16()),
@@ -206,9 +205,17 @@ impl<W: Write> Demo<'_, W> {
         Ok(())
     }
 
+    /// What the registry says of a certificate, asked as anybody would ask.
+    async fn shows_verified(&mut self, name: &str) -> Result<bool, DemoError> {
+        self.tell();
+        let shown = self.person.show(name).await?;
+        self.skip();
+        Ok(shown.body.pointer("/properties/isVerified") == Some(&Value::Bool(true)))
+    }
+
     async fn table(&mut self) -> Result<(), DemoError> {
         let items = self.person.list().await?;
-        self.told = self.azure.emulator().look(|world, _| world.journal.written());
+        self.skip();
         self.narrator.plain("");
         self.narrator.plain(&format!("  {:<18}{:<24}{}", "Name", "Subject", "Verified"));
         for item in items {
@@ -242,10 +249,28 @@ impl<W: Write> Demo<'_, W> {
         let news: Vec<Entry> =
             self.azure.emulator().look(|world, _| world.journal.since(told).cloned().collect());
         for entry in &news {
-            self.narrator.exchange(entry);
+            if entry.operation == Operation::PutCertificate {
+                self.uploaded = entry.at;
+            }
+            let after = entry.at - self.uploaded;
+            self.narrator.exchange(entry, after);
+            if entry.operation == Operation::PutCertificate && self.is_on_its_way(&entry.object) {
+                self.narrator.row(after, "event", "ResourceWriteSuccess, for VerifyOnUpload", "");
+            }
             self.told = entry.sequence;
         }
         news
+    }
+
+    /// Passes over what the storyteller itself asked.
+    fn skip(&mut self) {
+        self.told = self.azure.emulator().look(|world, _| world.journal.written());
+    }
+
+    fn is_on_its_way(&self, name: &str) -> bool {
+        self.azure.emulator().look(|world, _| {
+            world.event_grid.history().any(|delivery| delivery.subject().ends_with(&format!("/{name}")))
+        })
     }
 
     fn count(&self, operation: Operation) -> usize {

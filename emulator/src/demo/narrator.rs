@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use time::Duration;
+
 use crate::journal::Entry;
 use crate::operation::Operation;
 
@@ -48,11 +50,17 @@ impl<W: Write> Narrator<W> {
         }
     }
 
-    /// One exchange, if it is a part of the story.
-    pub(super) fn exchange(&mut self, entry: &Entry) {
-        if let Some(text) = told(entry) {
-            self.line(Style::Dim, &format!("    {text}"));
+    /// One exchange, if it is a part of the story, and how long after the upload it was.
+    pub(super) fn exchange(&mut self, entry: &Entry, after: Duration) {
+        if let Some((word, what, remark)) = told(entry) {
+            self.row(after, word, &what, &remark);
         }
+    }
+
+    /// A line of the story's log.
+    pub(super) fn row(&mut self, after: Duration, word: &str, what: &str, remark: &str) {
+        let text = format!("    {:>7}  {word:<9}{what:<60}{remark}", elapsed(after));
+        self.line(Style::Dim, text.trim_end());
     }
 
     /// A line as it is.
@@ -78,37 +86,45 @@ impl<W: Write> Narrator<W> {
     }
 }
 
-fn told(entry: &Entry) -> Option<String> {
+fn told(entry: &Entry) -> Option<(&'static str, String, String)> {
     let object = &entry.object;
     Some(match (entry.operation, entry.status) {
         (Operation::PutCertificate, 200) => {
-            row("upload", &format!("{object}: etag {}", etag(&entry.etag)), &thumbprint(entry))
+            ("upload", format!("{object}, etag {}", etag(&entry.etag)), thumbprint(entry))
         }
-        (Operation::GetCertificate, 200) => row("look", &format!("{object}: etag {}", etag(&entry.etag)), ""),
+        (Operation::GetCertificate, 200) => {
+            ("look", format!("{object}, etag {}", etag(&entry.etag)), String::new())
+        }
         (Operation::GenerateVerificationCode, 200) => {
-            row("code", entry.code.as_deref().unwrap_or_default(), &etags(entry))
+            ("code", entry.code.clone().unwrap_or_default(), etags(entry))
         }
-        (Operation::Sign, 200) => row("sign", &format!("in the vault, with {object}"), "the key stays there"),
-        (Operation::GetSecret, 200) => row("pull key", &format!("from secret {object}"), "for one signature"),
-        (Operation::Verify, 200) => row("verify", &format!("{object}: accepted"), &etags(entry)),
+        (Operation::Sign, 200) => {
+            ("sign", format!("in the vault, with {object}"), "the key stays there".to_owned())
+        }
+        (Operation::GetSecret, 200) => {
+            ("pull key", format!("out of secret {object}"), "for one signature".to_owned())
+        }
+        (Operation::Verify, 200) => ("verify", format!("{object}: accepted"), etags(entry)),
         (Operation::Verify | Operation::GenerateVerificationCode, status) => {
-            row("refused", &format!("{object}: {status} {}", answer(entry)), &etags(entry))
+            ("refused", format!("{status} {}", answer(entry)), String::new())
         }
-        (Operation::Deliver, status) => {
-            row("event", &format!("ResourceWriteSuccess for {object} answered with {status}"), "")
-        }
+        (Operation::Deliver, status) => ("answer", format!("Event Grid is told {status}"), String::new()),
         _ => return None,
     })
 }
 
 /// What DPS answered, without the part for its support staff.
-pub(super) fn answer(entry: &Entry) -> String {
+fn answer(entry: &Entry) -> &str {
     let text = entry.note.as_deref().unwrap_or_default();
-    text.split(" If you contact").next().unwrap_or_default().to_owned()
+    text.split(" If you contact").next().unwrap_or_default()
 }
 
-fn row(word: &str, what: &str, remark: &str) -> String {
-    format!("{word:<9}{what:<58}{remark}").trim_end().to_owned()
+/// Days are what the clock was moved by.
+fn elapsed(after: Duration) -> String {
+    match after.whole_days() {
+        0 => format!("+{} ms", after.whole_milliseconds()),
+        days => format!("+{days} days"),
+    }
 }
 
 fn thumbprint(entry: &Entry) -> String {
@@ -118,7 +134,7 @@ fn thumbprint(entry: &Entry) -> String {
 fn etags(entry: &Entry) -> String {
     match &entry.etag {
         Some(_) => format!("etag {} → {}", etag(&entry.if_match), etag(&entry.etag)),
-        None => format!("etag {}", etag(&entry.if_match)),
+        None => String::new(),
     }
 }
 
