@@ -89,11 +89,11 @@ async fn handle<R: Registry, V: Vault>(verifier: &Verifier<R, V>, event: &Value)
 
 /// The one line that says how a run ended.
 fn audit(id: &CertificateId, outcome: &Outcome) {
-    let name = outcome.name();
+    let (name, reason) = (outcome.name(), outcome.reason());
     match outcome.answer() {
-        Answer::Done => info!(certificate = %id, outcome = name, "{outcome}"),
-        Answer::Loud => error!(certificate = %id, outcome = name, "{outcome}"),
-        Answer::DeliverAgain => warn!(certificate = %id, outcome = name, "{outcome}"),
+        Answer::Done => info!(certificate = %id, outcome = name, reason, "{outcome}"),
+        Answer::Loud => error!(certificate = %id, outcome = name, reason, "{outcome}"),
+        Answer::DeliverAgain => warn!(certificate = %id, outcome = name, reason, "{outcome}"),
     }
 }
 

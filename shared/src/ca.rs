@@ -50,13 +50,17 @@ pub enum UnsuitableCa {
     /// Neither RSA nor one of the three curves.
     #[error("its key is {0}; RSA of at least 2048 bits, P-256, P-384 and P-521 are supported")]
     Key(String),
-    /// Its validity has not begun or is over.
-    #[error("it is valid from {from} to {until}, which is not now; upload a CA certificate that is valid")]
-    Validity {
-        /// First moment.
-        from: OffsetDateTime,
+    /// Its validity is over.
+    #[error("it expired on {until}; renew the CA and upload the new certificate")]
+    Expired {
         /// Last moment.
         until: OffsetDateTime,
+    },
+    /// Its validity has not begun.
+    #[error("it is valid only from {from}; upload it again then, or issue it with an earlier date")]
+    NotYetValid {
+        /// First moment.
+        from: OffsetDateTime,
     },
 }
 
@@ -133,7 +137,11 @@ impl CaCertificate {
     /// A CA outside its validity proves nothing: DPS might take it, whoever verifies its devices would not.
     pub fn check_validity(&self, now: OffsetDateTime) -> Result<(), UnsuitableCa> {
         let (from, until) = (self.not_before(), self.not_after());
-        if (from..=until).contains(&now) { Ok(()) } else { Err(UnsuitableCa::Validity { from, until }) }
+        match now {
+            now if now < from => Err(UnsuitableCa::NotYetValid { from }),
+            now if now > until => Err(UnsuitableCa::Expired { until }),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -16,13 +16,15 @@ pub enum CallError {
     Unavailable {
         /// What was tried, on which object.
         call: String,
+        /// HTTP status; none when there was no answer, or none that could be read.
+        status: Option<u16>,
         /// Status and message, or what the connection did.
         reason: String,
         /// How long the peer asked to be left alone.
         retry_after: Option<Duration>,
     },
     /// The peer understood and said no. Asking again will not change its mind.
-    #[error("{call} was refused: {status} {code}: {message}")]
+    #[error("{call} was refused: {status} {code}: {message}{}", .remedy.as_ref().map(|remedy| format!(". To mend it: {remedy}")).unwrap_or_default())]
     Refused {
         /// What was tried, on which object.
         call: String,
@@ -32,7 +34,30 @@ pub enum CallError {
         code: String,
         /// The peer's sentence.
         message: String,
+        /// What a person does about it, with the command where there is one.
+        remedy: Option<String>,
     },
+}
+
+impl CallError {
+    /// What kind of trouble it was, in a word for logs and counters.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            CallError::Changed { .. } => "changed",
+            CallError::Unavailable { status: Some(429), .. } => "throttled",
+            CallError::Unavailable { status: Some(401), .. } => "token-refused",
+            CallError::Unavailable { status: Some(_), .. } => "unavailable",
+            CallError::Unavailable { status: None, .. } => "unreachable",
+            CallError::Refused { code, .. } => match code.rsplit('/').next().unwrap_or_default() {
+                "KeyDisabled" | "SecretDisabled" => "key-disabled",
+                "KeyOperationForbidden" => "key-cannot-sign",
+                "KeyExpired" | "KeyNotYetValid" => "key-not-valid-now",
+                "ForbiddenByFirewall" => "firewall",
+                "ForbiddenByRbac" | "AccessDenied" | "AuthorizationFailed" => "access-refused",
+                _ => "refused",
+            },
+        }
+    }
 }
 
 /// What an HTTP status asks of the caller.

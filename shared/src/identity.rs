@@ -37,6 +37,7 @@ pub fn credential(
 pub(crate) fn call_error(audience: &str, error: &azure_core::Error) -> CallError {
     CallError::Unavailable {
         call: format!("getting a token for {audience}"),
+        status: None,
         reason: error::one_line(&error.to_string()),
         retry_after: None,
     }

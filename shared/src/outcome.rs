@@ -1,7 +1,9 @@
 //! How a run can end, and the one table that says what the Functions host is told then.
 
 use std::fmt;
+use std::time::Duration;
 
+use crate::ca::UnsuitableCa;
 use crate::certificate_id::CertificateId;
 use crate::error::{self, CallError};
 use crate::proof::ProofError;
@@ -31,7 +33,7 @@ pub enum Outcome {
     /// A person has to do something first.
     Failed(Failure),
     /// Something was busy or away; the same event, delivered again, may succeed.
-    TryAgain(String),
+    TryAgain(Trouble),
 }
 
 /// Which lock was closed.
@@ -78,8 +80,45 @@ pub enum Failure {
         name: String,
         /// The certificate's thumbprint.
         thumbprint: Thumbprint,
-        /// Where was looked, and what was found there instead.
+        /// Where was looked.
         searched: String,
+    },
+    /// Something else has its name.
+    #[error(
+        "{object} has the name of the uploaded CA certificate and is another one, in every version: it has \
+         thumbprint {found}, the uploaded one {thumbprint}. Import the uploaded one with its key, or upload the \
+         one in the vault: az keyvault certificate download --vault-name {} --name {} --file ca.pem",
+        .object.vault_name(), .object.name()
+    )]
+    OtherCertificate {
+        /// What has the name.
+        object: ObjectId,
+        /// Its thumbprint.
+        found: Thumbprint,
+        /// The thumbprint of what was uploaded.
+        thumbprint: Thumbprint,
+    },
+    /// It has been deleted.
+    #[error("{object} is the uploaded CA, and it is deleted. To get it back: {}", .object.command("recover"))]
+    CaDeleted {
+        /// What was deleted.
+        object: ObjectId,
+    },
+    /// It cannot prove anything, for example because it has expired.
+    #[error("{object} cannot prove possession: {reason}")]
+    CaUnsuitable {
+        /// The CA in the vault.
+        object: ObjectId,
+        /// Why not.
+        reason: UnsuitableCa,
+    },
+    /// Same SHA-1, another key: somebody is playing.
+    #[error(
+        "{object} has the thumbprint of the uploaded CA certificate and another public key; nothing was signed"
+    )]
+    OtherKey {
+        /// The CA in the vault.
+        object: ObjectId,
     },
     /// A secret was pulled and holds no key of this CA.
     #[error("{object} does not hold the key of the CA certificate with thumbprint {thumbprint}: {reason}")]
@@ -113,6 +152,30 @@ pub enum Failure {
     },
 }
 
+/// What kept a run from its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// A peer was busy or away, more often than one run waits for.
+    #[error("{0}")]
+    Unavailable(CallError),
+    /// Others kept writing.
+    #[error("{certificate} changed {looks} times while its proof was made")]
+    Contended {
+        /// What was uploaded.
+        certificate: CertificateId,
+        /// How often it was looked at.
+        looks: u32,
+    },
+    /// Time was up.
+    #[error("{certificate} took longer than {} s", .limit.as_secs())]
+    Deadline {
+        /// What was uploaded.
+        certificate: CertificateId,
+        /// How long a run may take.
+        limit: Duration,
+    },
+}
+
 /// What the Functions host is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -143,6 +206,46 @@ impl Outcome {
             Outcome::Denied(_) => "denied",
             Outcome::Failed(_) => "failed",
             Outcome::TryAgain(_) => "try-again",
+        }
+    }
+
+    /// Which of the ways to end so it was, in a word: empty for the good ones.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Outcome::Verified { .. } | Outcome::AlreadyVerified | Outcome::Gone => "",
+            Outcome::Denied(Denial::NotServed { .. }) => "registry-not-served",
+            Outcome::Denied(Denial::NotGranted { .. }) => "no-grant",
+            Outcome::Failed(failure) => failure.reason(),
+            Outcome::TryAgain(trouble) => trouble.reason(),
+        }
+    }
+}
+
+impl Failure {
+    fn reason(&self) -> &'static str {
+        match self {
+            Failure::CaMissing { .. } => "ca-missing",
+            Failure::OtherCertificate { .. } => "other-certificate",
+            Failure::CaDeleted { .. } => "ca-deleted",
+            Failure::CaUnsuitable { reason: UnsuitableCa::Expired { .. }, .. } => "ca-expired",
+            Failure::CaUnsuitable { reason: UnsuitableCa::NotYetValid { .. }, .. } => "ca-not-yet-valid",
+            Failure::CaUnsuitable { .. } => "ca-unsuitable",
+            Failure::OtherKey { .. } => "other-key",
+            Failure::WrongSecret { .. } => "wrong-secret",
+            Failure::Code(_) => "unexpected-code",
+            Failure::Proof { .. } => "no-proof",
+            Failure::Refused(error) => error.reason(),
+            Failure::NotAccepted { .. } => "not-accepted",
+        }
+    }
+}
+
+impl Trouble {
+    fn reason(&self) -> &'static str {
+        match self {
+            Trouble::Unavailable(error) => error.reason(),
+            Trouble::Contended { .. } => "contended",
+            Trouble::Deadline { .. } => "deadline",
         }
     }
 }

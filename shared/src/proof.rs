@@ -138,12 +138,15 @@ impl Proof {
 
     fn check(&self, ca: &CaCertificate) -> Result<(), ProofError> {
         let proof = X509::from_der(&self.der)?;
-        if !proof.verify(ca.public_key())? {
-            return Err(ProofError::Signature("it is not one of this key".into()));
-        }
-        match X509::from_der(ca.der())?.issued(&proof) {
-            X509VerifyResult::OK => Ok(()),
-            refused => Err(ProofError::Signature(refused.to_string())),
+        let (by_this_key, by_this_ca) =
+            (proof.verify(ca.public_key()), X509::from_der(ca.der())?.issued(&proof));
+        // A signature that does not verify leaves its reasons in this thread's queue, where the next TLS call
+        // would find them.
+        drop(ErrorStack::get());
+        match (by_this_key?, by_this_ca) {
+            (true, X509VerifyResult::OK) => Ok(()),
+            (true, refused) => Err(ProofError::Signature(refused.to_string())),
+            (false, _) => Err(ProofError::Signature("it is not one of this key".into())),
         }
     }
 }

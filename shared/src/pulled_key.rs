@@ -6,7 +6,10 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openssl::error::ErrorStack;
+use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use openssl::x509::X509;
@@ -15,6 +18,10 @@ use zeroize::Zeroizing;
 use crate::ca::CaCertificate;
 use crate::proof::RawSignature;
 use crate::thumbprint::Thumbprint;
+
+/// OpenSSL's reason (`EVP_R_UNSUPPORTED_ALGORITHM` of its algorithm fetch) for a cipher it has only in its
+/// legacy provider.
+const UNSUPPORTED: &str = "unsupported";
 
 /// A private key, and the certificates that stood beside it.
 pub struct PulledKey {
@@ -26,28 +33,74 @@ pub struct PulledKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableSecret {
     /// A passphrase would be needed, and there is nobody to ask.
-    #[error("its key is encrypted; store it without a passphrase, the vault protects it")]
-    Encrypted,
-    /// No key in it.
     #[error(
-        "it is not a private key in PEM form (PKCS#8, PKCS#1 or SEC1: -----BEGIN PRIVATE KEY----- or the like)"
+        "its PEM key is encrypted; store it without a passphrase, the vault protects it: openssl pkcs8 -topk8 -nocrypt"
     )]
-    NotPem,
+    EncryptedPem,
+    /// The same for a PFX.
+    #[error(
+        "its PFX has a password; store it with an empty one, as Key Vault does: openssl pkcs12 -export -passout pass:"
+    )]
+    EncryptedPfx,
+    /// Written by old software.
+    #[error(
+        "its PFX is encrypted with an old algorithm (RC2 most likely); write it anew: openssl pkcs12 -legacy -in \
+         old.pfx -nodes | openssl pkcs12 -export -passout pass: -out new.pfx"
+    )]
+    LegacyPfx,
+    /// A PFX or PEM without what is wanted of it.
+    #[error("there is no private key in it; the certificate may have been imported as not exportable")]
+    NoKey,
+    /// Something else.
+    #[error(
+        "it is neither PEM with a private key (PKCS#8, PKCS#1 or SEC1) nor a PFX in base64, the two forms a CA is \
+         kept in"
+    )]
+    Unknown,
 }
 
 impl PulledKey {
+    /// Reads the value of a secret: PEM, or a PFX in base64.
+    pub fn from_secret(value: Zeroizing<String>) -> Result<PulledKey, UnusableSecret> {
+        if value.contains("-----BEGIN ") {
+            return PulledKey::from_pem(&value);
+        }
+        let compact: Zeroizing<String> = Zeroizing::new(value.split_ascii_whitespace().collect());
+        let der = STANDARD.decode(compact.as_bytes()).map_err(|_| UnusableSecret::Unknown)?;
+        PulledKey::from_pfx(&Zeroizing::new(der))
+    }
+
     /// Reads a private key, alone or among certificates, in any order.
-    pub fn from_pem(text: Zeroizing<String>) -> Result<PulledKey, UnusableSecret> {
+    fn from_pem(text: &str) -> Result<PulledKey, UnusableSecret> {
         // An empty passphrase rather than OpenSSL's default, which is to ask on the terminal.
-        let key = PKey::private_key_from_pem_callback(text.as_bytes(), |_| Ok(0)).map_err(|_| {
-            if text.contains("ENCRYPTED") { UnusableSecret::Encrypted } else { UnusableSecret::NotPem }
+        let key = PKey::private_key_from_pem_callback(text.as_bytes(), |_| Ok(0));
+        let key = key.map_err(|_| match text {
+            text if text.contains("ENCRYPTED") => UnusableSecret::EncryptedPem,
+            text if text.contains("PRIVATE KEY-----") => UnusableSecret::Unknown,
+            _ => UnusableSecret::NoKey,
         })?;
         let certificates = X509::stack_from_pem(text.as_bytes()).unwrap_or_default();
+        Ok(PulledKey::new(key, certificates))
+    }
+
+    /// Reads a PFX with an empty password, the form in which a vault hands out a certificate with its key.
+    fn from_pfx(der: &[u8]) -> Result<PulledKey, UnusableSecret> {
+        let pfx = Pkcs12::from_der(der).map_err(|_| UnusableSecret::Unknown)?;
+        let contents = pfx.parse2("").map_err(|error| match reason(&error) {
+            reason if reason.contains(UNSUPPORTED) => UnusableSecret::LegacyPfx,
+            _ => UnusableSecret::EncryptedPfx,
+        })?;
+        let chain = contents.ca.into_iter().flatten();
+        let certificates = contents.cert.into_iter().chain(chain).collect();
+        Ok(PulledKey::new(contents.pkey.ok_or(UnusableSecret::NoKey)?, certificates))
+    }
+
+    fn new(key: PKey<Private>, certificates: Vec<X509>) -> PulledKey {
         let certificates = certificates
             .iter()
             .filter_map(|certificate| CaCertificate::from_der(&certificate.to_der().ok()?).ok())
             .collect();
-        Ok(PulledKey { key, certificates })
+        PulledKey { key, certificates }
     }
 
     /// The CA certificate beside the key, if it is the one with this thumbprint.
@@ -73,38 +126,9 @@ impl fmt::Debug for PulledKey {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use openssl::rsa::Rsa;
-    use openssl::symm::Cipher;
-
-    use super::*;
-
-    #[test]
-    fn every_pem_form_of_a_key_is_read() {
-        let rsa = Rsa::generate(2048).expect("generates");
-        let pkcs1 = rsa.private_key_to_pem().expect("encodes");
-        let pkcs8 = PKey::from_rsa(rsa).expect("wraps").private_key_to_pem_pkcs8().expect("encodes");
-        for (name, pem) in [("PKCS#1", pkcs1), ("PKCS#8", pkcs8)] {
-            let text = String::from_utf8(pem).expect("PEM is text");
-            assert!(PulledKey::from_pem(Zeroizing::new(text)).is_ok(), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_usable_key_is_refused_with_the_reason() {
-        let key = PKey::from_rsa(Rsa::generate(2048).expect("generates")).expect("wraps");
-        let cipher = Cipher::aes_256_cbc();
-        let encrypted = key.private_key_to_pem_pkcs8_passphrase(cipher, b"secret").expect("encodes");
-        let public = key.public_key_to_pem().expect("encodes");
-        let rows = [
-            ("encrypted", encrypted, UnusableSecret::Encrypted),
-            ("a public key", public, UnusableSecret::NotPem),
-            ("something else", b"hunter2".to_vec(), UnusableSecret::NotPem),
-        ];
-        for (name, value, expected) in rows {
-            let text = Zeroizing::new(String::from_utf8(value).expect("text"));
-            assert_eq!(PulledKey::from_pem(text).expect_err(name), expected, "{name}");
-        }
-    }
+fn reason(error: &ErrorStack) -> String {
+    error.errors().iter().filter_map(|error| error.reason()).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests;

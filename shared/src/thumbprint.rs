@@ -19,6 +19,11 @@ impl Thumbprint {
         Thumbprint(sha1(der))
     }
 
+    /// Takes 20 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Thumbprint> {
+        bytes.try_into().ok().map(Thumbprint)
+    }
+
     /// Reads 40 hexadecimal digits in either case.
     pub fn parse(text: &str) -> Result<Thumbprint, InvalidThumbprint> {
         let digits = text.as_bytes();
@@ -32,12 +37,6 @@ impl Thumbprint {
             *byte = (high * 16 + low) as u8;
         }
         Ok(Thumbprint(bytes))
-    }
-}
-
-impl PartialEq<[u8]> for Thumbprint {
-    fn eq(&self, other: &[u8]) -> bool {
-        self.0 == *other
     }
 }
 

@@ -4,6 +4,7 @@
 //! Finding never touches key material. That is what lets the grant be decided in between: a secret whose
 //! owner granted nothing is never read.
 
+mod directory;
 pub mod key_vault;
 mod object_id;
 
@@ -30,8 +31,27 @@ pub struct Wanted<'a> {
 pub enum Search {
     /// An object that holds this CA, or, if it is a secret, may hold it.
     Found(Found),
-    /// None; says where was looked and what was there instead.
-    Missing(String),
+    /// None, but what else was seen where it was looked for.
+    Missing(Vec<Sighting>),
+}
+
+/// What was seen instead of the CA.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Sighting {
+    /// A vault without it.
+    #[error("{0} has none")]
+    Nothing(url::Url),
+    /// A certificate of that name, with another certificate in all of its versions.
+    #[error("{object} is another certificate, with thumbprint {thumbprint}")]
+    Other {
+        /// Its newest version.
+        object: ObjectId,
+        /// Of that version.
+        thumbprint: Thumbprint,
+    },
+    /// The very CA, deleted and not yet purged.
+    #[error("{0} is deleted")]
+    Deleted(ObjectId),
 }
 
 /// A vault object to prove possession with.
@@ -52,10 +72,13 @@ pub struct Found {
 pub enum KeyUse {
     /// The vault signs with this key, which belongs to this certificate.
     SignInVault {
-        /// The version of the key that goes with the version of the certificate.
+        /// The version of the key that goes with the version of the certificate, never "the latest".
         key: ObjectId,
         /// The CA certificate; its thumbprint is the wanted one.
         certificate: CaCertificate,
+        /// The secret behind the certificate, where pulling keys is allowed: it is read if the vault will not
+        /// sign.
+        or_read: Option<ObjectId>,
     },
     /// The key has to be pulled out of the secret, which has not been read yet.
     ReadSecret,

@@ -7,15 +7,17 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::etag::Etag;
-use crate::outcome::{Denial, Failure, Outcome};
+use crate::outcome::{Denial, Failure, Outcome, Trouble};
 use crate::proof::Proof;
 use crate::registry::{Challenge, Registered};
 use crate::thumbprint::Thumbprint;
 use crate::trust::Registries;
-use crate::vault::{Found, Search};
+use crate::vault::{Found, KeyUse, Search, Sighting};
 use crate::verification_code::VerificationCode;
 
 /// How often one run looks at a certificate that others keep changing, before it leaves the rest to the next
@@ -57,7 +59,7 @@ pub enum Next {
         /// How long the peer asked for.
         at_least: Option<Duration>,
         /// What the trouble was.
-        reason: String,
+        error: CallError,
     },
     /// Search the vaults for the CA.
     Search(Registered),
@@ -107,25 +109,21 @@ impl Verification {
                 rule: allowed.rule,
             }),
             (true, _) => Next::Finish(Outcome::AlreadyVerified),
-            (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(format!(
-                "{} changed {MAX_LOOKS} times while its proof was made",
-                self.id
-            ))),
+            (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(Trouble::Contended {
+                certificate: self.id.clone(),
+                looks: MAX_LOOKS,
+            })),
             (false, Some(allowed)) => Next::RequestCode(registered, allowed),
             (false, None) => Next::Search(registered),
         }
     }
 
     /// The vaults were searched.
-    pub fn searched(&mut self, registered: Registered, search: Search) -> Next {
+    pub fn searched(&mut self, registered: Registered, search: Search, now: OffsetDateTime) -> Next {
         let ca = match search {
             Search::Found(ca) => ca,
-            Search::Missing(searched) => {
-                return Next::Finish(Outcome::Failed(Failure::CaMissing {
-                    name: self.id.name().to_owned(),
-                    thumbprint: registered.thumbprint,
-                    searched,
-                }));
+            Search::Missing(seen) => {
+                return Next::Finish(Outcome::Failed(self.missing(registered.thumbprint, seen)));
             }
         };
         let Some(rule) = ca.grant.allowing(self.id.registry()).map(str::to_owned) else {
@@ -136,6 +134,11 @@ impl Verification {
                 tags: ca.tags,
             }));
         };
+        if let KeyUse::SignInVault { certificate, .. } = &ca.key
+            && let Err(reason) = certificate.check_validity(now)
+        {
+            return Next::Finish(Outcome::Failed(Failure::CaUnsuitable { object: ca.object, reason }));
+        }
         let allowed = Allowed { ca, rule };
         self.found = Some((registered.thumbprint, allowed.clone()));
         Next::RequestCode(registered, allowed)
@@ -145,6 +148,9 @@ impl Verification {
     pub fn challenged(&mut self, challenge: Challenge) -> Next {
         let Challenge { code, registered } = challenge;
         let Some(allowed) = self.found_for(registered.thumbprint) else { return Next::Look };
+        if !same_key(&allowed.ca, &registered) {
+            return Next::Finish(Outcome::Failed(Failure::OtherKey { object: allowed.ca.object }));
+        }
         match VerificationCode::parse(&code) {
             Ok(code) => Next::Prove { code, registered, allowed },
             Err(unexpected) => Next::Finish(Outcome::Failed(Failure::Code(unexpected))),
@@ -172,16 +178,46 @@ impl Verification {
             CallError::Changed { .. } => Next::Look,
             CallError::Unavailable { retry_after, .. } if self.troubles < MAX_TROUBLES => {
                 self.troubles += 1;
-                Next::Wait { trouble: self.troubles, at_least: retry_after, reason: error.to_string() }
+                Next::Wait { trouble: self.troubles, at_least: retry_after, error }
             }
-            CallError::Unavailable { .. } => Next::Finish(Outcome::TryAgain(error.to_string())),
+            CallError::Unavailable { .. } => Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error))),
             CallError::Refused { .. } => Next::Finish(Outcome::Failed(Failure::Refused(error))),
+        }
+    }
+
+    /// The most telling thing that was seen instead of the CA.
+    fn missing(&self, thumbprint: Thumbprint, seen: Vec<Sighting>) -> Failure {
+        let searched = seen.iter().map(Sighting::to_string).collect::<Vec<_>>().join("; ");
+        let telling = seen.into_iter().min_by_key(|sighting| match sighting {
+            Sighting::Deleted(_) => 0,
+            Sighting::Other { .. } => 1,
+            Sighting::Nothing(_) => 2,
+        });
+        match telling {
+            Some(Sighting::Deleted(object)) => Failure::CaDeleted { object },
+            Some(Sighting::Other { object, thumbprint: found }) => {
+                Failure::OtherCertificate { object, found, thumbprint }
+            }
+            Some(Sighting::Nothing(_)) | None => {
+                Failure::CaMissing { name: self.id.name().to_owned(), thumbprint, searched }
+            }
         }
     }
 
     fn found_for(&self, thumbprint: Thumbprint) -> Option<Allowed> {
         let (of, allowed) = self.found.as_ref()?;
         (*of == thumbprint).then(|| allowed.clone())
+    }
+}
+
+/// The thumbprint is SHA-1 and only narrows the search. Where the registry shows the certificate itself, the
+/// full public key decides.
+fn same_key(ca: &Found, registered: &Registered) -> bool {
+    match (&ca.key, &registered.certificate) {
+        (KeyUse::SignInVault { certificate, .. }, Some(shown)) => {
+            certificate.public_key_info() == shown.public_key_info()
+        }
+        _ => true,
     }
 }
 

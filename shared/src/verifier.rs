@@ -11,8 +11,8 @@ use crate::ca::CaCertificate;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::leaf_key::LeafKeys;
-use crate::outcome::{Failure, Outcome};
-use crate::proof::{Proof, ProofError, RawSignature, UnsignedProof};
+use crate::outcome::{Failure, Outcome, Trouble};
+use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::pulled_key::PulledKey;
 use crate::registry::{Registered, Registry};
 use crate::trust::Registries;
@@ -60,7 +60,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let deadline = Instant::now() + DEADLINE;
         match timeout_at(deadline, self.run(id, deadline)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::TryAgain(format!("{id} took longer than {} s", DEADLINE.as_secs())),
+            Err(_) => Outcome::TryAgain(Trouble::Deadline { certificate: id.clone(), limit: DEADLINE }),
         }
     }
 
@@ -74,19 +74,19 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     Ok(registered) => run.looked(registered),
                     Err(error) => run.failed(error),
                 },
-                Next::Wait { trouble, at_least, reason } => {
+                Next::Wait { trouble, at_least, error } => {
                     let pause = pause(trouble, at_least);
                     if Instant::now() + pause >= deadline {
-                        return Outcome::TryAgain(reason);
+                        return Outcome::TryAgain(Trouble::Unavailable(error));
                     }
-                    warn!(certificate = %id, %reason, pause_ms = pause.as_millis(), "waiting before looking again");
+                    warn!(certificate = %id, %error, pause_ms = pause.as_millis(), "waiting before looking again");
                     tokio::time::sleep(pause).await;
                     Next::Look
                 }
                 Next::Search(registered) => {
                     let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
                     match self.vault.find(wanted).await {
-                        Ok(search) => run.searched(registered, search),
+                        Ok(search) => run.searched(registered, search, (self.now)()),
                         Err(error) => run.failed(error),
                     }
                 }
@@ -119,34 +119,48 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         registered: &Registered,
         allowed: &Allowed,
     ) -> Result<Proof, NoProof> {
-        let object = &allowed.ca.object;
-        let failed = |error: ProofError| Failure::Proof { object: object.clone(), error };
-        match &allowed.ca.key {
-            KeyUse::SignInVault { key, certificate } => {
-                let unsigned = self.unsigned(certificate, code).await.map_err(failed)?;
-                self.announce(id, key, &unsigned);
-                let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
-                let signature = self.vault.sign(key, certificate.algorithm(), &digest).await?;
-                Ok(unsigned.assemble(&signature).map_err(failed)?)
-            }
+        let (key, certificate, or_read) = match &allowed.ca.key {
             KeyUse::ReadSecret => {
-                let wrong = |reason: String| Failure::WrongSecret {
-                    object: object.clone(),
-                    thumbprint: registered.thumbprint,
-                    reason,
-                };
-                let pulled = self.vault.read_key(object).await.map_err(|error| match error {
-                    ReadError::Call(error) => NoProof::Call(error),
-                    ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
-                })?;
-                let ca = ca_of(&pulled, registered).map_err(wrong)?;
-                let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
-                self.announce(id, object, &unsigned);
-                let signature: RawSignature =
-                    pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
-                Ok(unsigned.assemble(&signature).map_err(failed)?)
+                return self.prove_with_secret(id, code, registered, &allowed.ca.object).await;
             }
+            KeyUse::SignInVault { key, certificate, or_read } => (key, certificate, or_read),
+        };
+        let failed = |error| Failure::Proof { object: allowed.ca.object.clone(), error };
+        let unsigned = self.unsigned(certificate, code).await.map_err(failed)?;
+        self.announce(id, key, &unsigned);
+        let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
+        match (self.vault.sign(key, certificate.algorithm(), &digest).await, or_read) {
+            (Ok(signature), _) => Ok(unsigned.assemble(&signature).map_err(failed)?),
+            (Err(error @ CallError::Refused { status: 403, .. }), Some(secret)) => {
+                info!(certificate = %id, %error, %secret, "the vault will not sign, so the key is pulled");
+                self.prove_with_secret(id, code, registered, secret).await
+            }
+            (Err(error), _) => Err(error.into()),
         }
+    }
+
+    async fn prove_with_secret(
+        &self,
+        id: &CertificateId,
+        code: &VerificationCode,
+        registered: &Registered,
+        secret: &ObjectId,
+    ) -> Result<Proof, NoProof> {
+        let failed = |error| Failure::Proof { object: secret.clone(), error };
+        let wrong = |reason| Failure::WrongSecret {
+            object: secret.clone(),
+            thumbprint: registered.thumbprint,
+            reason,
+        };
+        let pulled = self.vault.read_key(secret).await.map_err(|error| match error {
+            ReadError::Call(error) => NoProof::Call(error),
+            ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
+        })?;
+        let ca = ca_of(&pulled, registered).map_err(wrong)?;
+        let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
+        self.announce(id, secret, &unsigned);
+        let signature = pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
+        Ok(unsigned.assemble(&signature).map_err(failed)?)
     }
 
     async fn unsigned(

@@ -1,8 +1,9 @@
 //! Reads the final bytes back, before anybody signs them, and refuses whatever is not a verification
 //! certificate.
 //!
-//! OpenSSL reads certificates only, so the bytes are wrapped into one with an empty signature. What its safe
-//! interface does not show, the extensions, is read with the decoder of `x509-cert`.
+//! OpenSSL reads certificates only, so the bytes are wrapped into one with an empty signature. Its safe
+//! interface does not show basic constraints, so those are read from its text form, whose last section on
+//! extensions holds nothing but ours; the decoder of `x509-cert` has to agree.
 
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::nid::Nid;
@@ -47,7 +48,26 @@ pub(super) fn lint(
     require(until - from <= LIFETIME, "it is valid for more than a day")?;
     require(until <= ca.not_after(), "it outlives the CA")?;
 
+    require(openssl_reads_no_ca(&certificate)?, "OpenSSL does not read CA:FALSE in it")?;
+    let authority = certificate.authority_key_id().map(|id| id.as_slice().to_vec());
+    let wanted = ca.subject_key_identifier().map(|identifier| identifier.0.as_bytes().to_vec());
+    require(authority == wanted, "OpenSSL reads another authority key in it")?;
     lint_extensions(&TbsCertificate::from_der(tbs)?, ca)
+}
+
+/// Whether the extensions, as OpenSSL prints them, are critical `CA:FALSE` and at most an authority key.
+fn openssl_reads_no_ca(certificate: &X509) -> Result<bool, ProofError> {
+    let text = certificate.to_text()?;
+    let text = String::from_utf8_lossy(&text);
+    let Some((_, extensions)) = text.rsplit_once("X509v3 extensions:\n") else { return Ok(false) };
+    let extensions = extensions.split("    Signature Algorithm").next().unwrap_or_default();
+    let mut lines = extensions.lines().map(str::trim);
+    let constraints =
+        lines.next() == Some("X509v3 Basic Constraints: critical") && lines.next() == Some("CA:FALSE");
+    let mut names = lines.filter(|line| line.starts_with("X509v3 "));
+    Ok(constraints
+        && names.next().is_none_or(|name| name.starts_with("X509v3 Authority Key Identifier:"))
+        && names.next().is_none())
 }
 
 fn lint_extensions(tbs: &TbsCertificate, ca: &CaCertificate) -> Result<(), ProofError> {

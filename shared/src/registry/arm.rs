@@ -73,6 +73,7 @@ impl Arm {
         };
         let unavailable = |error: reqwest::Error| CallError::Unavailable {
             call: call.to_owned(),
+            status: None,
             reason: crate::http_client::describe(&error),
             retry_after: None,
         };
@@ -100,7 +101,7 @@ impl Registry for Arm {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        answer.read(&call, answer::registered).map(Some)
+        answer.read(&call, id, answer::registered).map(Some)
     }
 
     async fn generate_verification_code(
@@ -111,7 +112,7 @@ impl Registry for Arm {
         let call = format!("asking for a verification code for {id}");
         let path = format!("{}/generateVerificationCode", id.path());
         let answer = self.call(&call, Method::POST, &path, Some(etag), None).await?;
-        answer.vanished(&call)?.read(&call, answer::challenge)
+        answer.vanished(&call)?.read(&call, id, answer::challenge)
     }
 
     async fn verify(&self, id: &CertificateId, etag: &Etag, proof: &Proof) -> Result<Registered, CallError> {
@@ -119,7 +120,7 @@ impl Registry for Arm {
         let path = format!("{}/verify", id.path());
         let body = json!({ "certificate": proof.to_base64() });
         let answer = self.call(&call, Method::POST, &path, Some(etag), Some(body)).await?;
-        answer.vanished(&call)?.read(&call, answer::registered)
+        answer.vanished(&call)?.read(&call, id, answer::registered)
     }
 }
 
@@ -132,7 +133,12 @@ impl Answer {
         }
     }
 
-    fn read<T>(&self, call: &str, read: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, CallError> {
+    fn read<T>(
+        &self,
+        call: &str,
+        id: &CertificateId,
+        read: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, CallError> {
         if self.status == StatusCode::OK {
             return read(&self.body).map_err(|reason| unreadable(call, &reason));
         }
@@ -142,6 +148,7 @@ impl Answer {
             Advice::LookAgain => CallError::Changed { call: call.to_owned() },
             Advice::TryLater => CallError::Unavailable {
                 call: call.to_owned(),
+                status: Some(status),
                 reason: format!("{status} {}: {}", answer.code, answer.message),
                 retry_after: error::retry_after(self.retry_after.as_deref()),
             },
@@ -150,6 +157,13 @@ impl Answer {
                 status,
                 code: answer.code,
                 message: answer.message,
+                remedy: (status == 403).then(|| {
+                    format!(
+                        "give the app's identity a role with this action: az role assignment create --assignee \
+                         <identity> --role <role> --scope {}",
+                        id.registry()
+                    )
+                }),
             },
         })
     }
@@ -159,6 +173,7 @@ impl Answer {
 fn unreadable(call: &str, reason: &str) -> CallError {
     CallError::Unavailable {
         call: call.to_owned(),
+        status: None,
         reason: format!("the answer could not be read: {reason}"),
         retry_after: None,
     }

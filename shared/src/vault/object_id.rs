@@ -63,6 +63,11 @@ impl ObjectId {
         Ok(ObjectId { vault: vault.clone(), kind, name: name.to_owned(), version: version.to_owned() })
     }
 
+    /// Whatever version of an object is the newest, to speak of it.
+    pub fn newest(vault: &Arc<Url>, kind: Kind, name: &str) -> ObjectId {
+        ObjectId { vault: vault.clone(), kind, name: name.to_owned(), version: String::new() }
+    }
+
     /// The vault it is in.
     pub fn vault(&self) -> &Url {
         &self.vault
@@ -78,17 +83,33 @@ impl ObjectId {
         &self.version
     }
 
-    /// The command with which the object's owner lets it prove possession for a registry. It repeats the
-    /// tags that are there, because setting tags replaces all of them.
-    pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
+    /// What kind of object it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The vault's name, as the command line wants it.
+    pub fn vault_name(&self) -> &str {
+        self.vault.host_str().and_then(|host| host.split('.').next()).unwrap_or_default()
+    }
+
+    /// `az keyvault … --vault-name … --name …` with a verb and its options about this object.
+    pub fn command(&self, verb_and_options: &str) -> String {
         let noun = match self.kind {
             Kind::Certificate => "certificate",
             Kind::Key => "key",
             Kind::Secret => "secret",
         };
-        let vault = self.vault.host_str().and_then(|host| host.split('.').next()).unwrap_or_default();
-        let mut command =
-            format!("az keyvault {noun} set-attributes --vault-name {vault} --name {} --tags", self.name);
+        let (verb, options) = verb_and_options.split_once(' ').unwrap_or((verb_and_options, ""));
+        let command =
+            format!("az keyvault {noun} {verb} --vault-name {} --name {}", self.vault_name(), self.name);
+        if options.is_empty() { command } else { format!("{command} {options}") }
+    }
+
+    /// The command with which the object's owner lets it prove possession for a registry. It repeats the
+    /// tags that are there, because setting tags replaces all of them.
+    pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
+        let mut command = self.command("set-attributes --tags");
         let mut granted = registry.to_owned();
         for (name, value) in tags {
             if name == GRANT_TAG {

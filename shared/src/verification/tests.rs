@@ -44,7 +44,10 @@ fn found(grant: Option<&str>) -> Search {
 fn run_with_ca() -> Verification {
     let mut run = run();
     assert!(matches!(run.looked(Some(registered(1, "e1", false))), Next::Search(_)));
-    assert!(matches!(run.searched(registered(1, "e1", false), found(Some("dps1"))), Next::RequestCode(..)));
+    assert!(matches!(
+        run.searched(registered(1, "e1", false), found(Some("dps1")), now()),
+        Next::RequestCode(..)
+    ));
     run
 }
 
@@ -57,10 +60,17 @@ fn some_proof() -> Proof {
     let ca: CaCertificate = testing::ca(&key, 30);
     let code = VerificationCode::parse(CODE).expect("a code");
     let leaf = testing::key(P256).public_key_to_der().expect("encodes");
-    let now = time::OffsetDateTime::now_utc();
-    let unsigned = crate::proof::UnsignedProof::build(&ca, &code, &leaf, now).expect("builds");
+    let unsigned = crate::proof::UnsignedProof::build(&ca, &code, &leaf, now()).expect("builds");
     let signature = testing::sign(&key, unsigned.tbs(), ca.algorithm());
     unsigned.assemble(&signature).expect("verifies")
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+fn nothing() -> Sighting {
+    Sighting::Nothing(Url::parse("https://my-vault.vault.azure.net").expect("a URL"))
 }
 
 fn changed() -> CallError {
@@ -69,11 +79,12 @@ fn changed() -> CallError {
 
 fn unavailable(retry_after: Option<u64>) -> CallError {
     let retry_after = retry_after.map(Duration::from_secs);
-    CallError::Unavailable { call: "reading".into(), reason: "503".into(), retry_after }
+    CallError::Unavailable { call: "reading".into(), status: Some(503), reason: "503".into(), retry_after }
 }
 
 fn refused() -> CallError {
-    CallError::Refused { call: "reading".into(), status: 403, code: "no".into(), message: "no".into() }
+    let (call, code, message) = ("reading".into(), "no".into(), "no".into());
+    CallError::Refused { call, status: 403, code, message, remedy: None }
 }
 
 #[test]
@@ -94,7 +105,7 @@ fn the_first_look_decides_what_there_is_to_do() {
 #[test]
 fn a_ca_without_a_grant_is_denied_with_the_command_that_grants_it() {
     for grant in [None, Some(""), Some("dps2")] {
-        let next = run().searched(registered(1, "e1", false), found(grant));
+        let next = run().searched(registered(1, "e1", false), found(grant), now());
         let Next::Finish(outcome @ Outcome::Denied(Denial::NotGranted { .. })) = next else {
             panic!("{grant:?}: {next:?}")
         };
@@ -105,9 +116,9 @@ fn a_ca_without_a_grant_is_denied_with_the_command_that_grants_it() {
 
 #[test]
 fn a_ca_that_no_vault_holds_fails_and_says_where_it_was_looked_for() {
-    let next = run().searched(registered(1, "e1", false), Search::Missing("my-vault has none".into()));
+    let next = run().searched(registered(1, "e1", false), Search::Missing(vec![nothing()]), now());
     let Next::Finish(outcome @ Outcome::Failed(Failure::CaMissing { .. })) = next else { panic!("{next:?}") };
-    assert!(outcome.to_string().contains("my-vault has none"), "{outcome}");
+    assert!(outcome.to_string().contains("https://my-vault.vault.azure.net/ has none"), "{outcome}");
 }
 
 #[test]

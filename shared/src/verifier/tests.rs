@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::ca::SignatureAlgorithm;
 use crate::etag::Etag;
+use crate::proof::RawSignature;
 use crate::registry::Challenge;
 use crate::testing::{self, CODE, P256};
 use crate::trust::Grant;
@@ -102,7 +103,10 @@ impl Vault for &OneKey {
             Some(_) => (object(Kind::Secret), KeyUse::ReadSecret),
             None => {
                 let certificate = self.ca.clone();
-                (object(Kind::Certificate), KeyUse::SignInVault { key: object(Kind::Key), certificate })
+                (
+                    object(Kind::Certificate),
+                    KeyUse::SignInVault { key: object(Kind::Key), certificate, or_read: None },
+                )
             }
         };
         Ok(Search::Found(Found { object, grant: Grant::new(Some("*".into())), tags: Vec::new(), key }))
@@ -123,7 +127,7 @@ impl Vault for &OneKey {
 
     async fn read_key(&self, _secret: &ObjectId) -> Result<PulledKey, ReadError> {
         let text = self.secret.clone().expect("only secrets are read");
-        Ok(PulledKey::from_pem(Zeroizing::new(text))?)
+        Ok(PulledKey::from_secret(Zeroizing::new(text))?)
     }
 }
 

@@ -1,0 +1,103 @@
+use openssl::ec::{EcGroup, EcKey};
+use openssl::nid::Nid;
+use openssl::pkcs12::Pkcs12;
+use openssl::rsa::Rsa;
+use openssl::symm::Cipher;
+
+use super::*;
+use crate::testing::{self, P256};
+
+fn secret(bytes: Vec<u8>) -> Zeroizing<String> {
+    Zeroizing::new(String::from_utf8(bytes).expect("text"))
+}
+
+fn refused(bytes: Vec<u8>) -> UnusableSecret {
+    PulledKey::from_secret(secret(bytes)).expect_err("no usable key")
+}
+
+#[test]
+fn every_pem_form_of_a_key_is_read() {
+    let rsa = Rsa::generate(2048).expect("generates");
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("known curve");
+    let ec = EcKey::generate(&group).expect("generates");
+    let parameters =
+        b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n".to_vec();
+    let sec1 = ec.private_key_to_pem().expect("encodes");
+    let rows = [
+        ("PKCS#1", rsa.private_key_to_pem().expect("encodes")),
+        ("SEC1", sec1.clone()),
+        ("SEC1 with parameters, as openssl ecparam writes it", [parameters, sec1].concat()),
+        ("PKCS#8", PKey::from_rsa(rsa).expect("wraps").private_key_to_pem_pkcs8().expect("encodes")),
+    ];
+    for (name, pem) in rows {
+        assert!(PulledKey::from_secret(secret(pem)).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_ca_certificate_is_found_wherever_it_stands() {
+    let key = testing::key(P256);
+    let (ca, other) = (testing::ca(&key, 30), testing::ca(&testing::key(P256), 30));
+    let pem = |ca: &CaCertificate| X509::from_der(ca.der()).and_then(|ca| ca.to_pem()).expect("encodes");
+    let key_pem = key.private_key_to_pem_pkcs8().expect("encodes");
+    let rows = [
+        ("after the key", [key_pem.clone(), pem(&ca)].concat()),
+        ("before the key", [pem(&ca), key_pem.clone()].concat()),
+        ("at the end of a chain", [pem(&other), key_pem.clone(), pem(&ca)].concat()),
+    ];
+    for (name, text) in rows {
+        let pulled = PulledKey::from_secret(secret(text)).expect(name);
+        assert!(pulled.certificate(ca.thumbprint()).is_some_and(|ca| pulled.belongs_to(ca)), "{name}");
+        assert!(!pulled.belongs_to(&other), "{name}");
+    }
+    let alone = PulledKey::from_secret(secret(key_pem)).expect("a key alone");
+    assert!(alone.certificate(ca.thumbprint()).is_none());
+}
+
+#[test]
+fn a_pfx_without_a_password_is_read_whatever_modern_cipher_it_has() {
+    let key = testing::key(P256);
+    let ca = testing::ca(&key, 30);
+    let certificate = X509::from_der(ca.der()).expect("decodes");
+    for algorithm in [Nid::AES_256_CBC, Nid::PBE_WITHSHA1AND3_KEY_TRIPLEDES_CBC] {
+        let mut builder = Pkcs12::builder();
+        builder.pkey(&key).cert(&certificate).key_algorithm(algorithm).cert_algorithm(algorithm);
+        let der = builder.build2("").and_then(|pfx| pfx.to_der()).expect("encodes");
+        let pulled = PulledKey::from_secret(secret(STANDARD.encode(der).into_bytes())).expect("reads");
+        assert!(pulled.certificate(ca.thumbprint()).is_some_and(|ca| pulled.belongs_to(ca)), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn what_is_no_usable_key_is_refused_with_the_reason() {
+    let key = testing::key(P256);
+    let certificate = X509::from_der(testing::ca(&key, 30).der()).expect("decodes");
+    let cipher = Cipher::aes_256_cbc();
+    let encrypted = key.private_key_to_pem_pkcs8_passphrase(cipher, b"hunter2").expect("encodes");
+    let pfx = |password: &str| {
+        let pfx = Pkcs12::builder().pkey(&key).cert(&certificate).build2(password);
+        STANDARD.encode(pfx.and_then(|pfx| pfx.to_der()).expect("encodes")).into_bytes()
+    };
+    let keyless = Pkcs12::builder().cert(&certificate).build2("").and_then(|pfx| pfx.to_der());
+    let rows = [
+        ("encrypted PEM", encrypted, UnusableSecret::EncryptedPem),
+        ("certificate without a key", certificate.to_pem().expect("encodes"), UnusableSecret::NoKey),
+        ("public key", key.public_key_to_pem().expect("encodes"), UnusableSecret::NoKey),
+        ("PFX with a password", pfx("hunter2"), UnusableSecret::EncryptedPfx),
+        ("PFX without a key", STANDARD.encode(keyless.expect("encodes")).into_bytes(), UnusableSecret::NoKey),
+        ("RC2 PFX", include_bytes!("rc2.pfx.b64").to_vec(), UnusableSecret::LegacyPfx),
+        ("base64 of something else", b"aGVsbG8=".to_vec(), UnusableSecret::Unknown),
+        ("something else", b"hunter2!".to_vec(), UnusableSecret::Unknown),
+        ("empty", Vec::new(), UnusableSecret::Unknown),
+    ];
+    for (name, value, expected) in rows {
+        assert_eq!(refused(value), expected, "{name}");
+    }
+}
+
+#[test]
+fn neither_form_shows_the_key_when_printed() {
+    let pem = testing::key(P256).private_key_to_pem_pkcs8().expect("encodes");
+    let pulled = PulledKey::from_secret(secret(pem)).expect("reads");
+    assert_eq!(format!("{pulled:?}"), "PulledKey { .. }");
+}

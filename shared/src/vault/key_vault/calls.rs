@@ -1,0 +1,220 @@
+//! The calls to one vault, through the Azure SDK.
+
+use std::sync::Arc;
+
+use azure_core::credentials::TokenCredential;
+use azure_core::http::ClientOptions;
+use azure_security_keyvault_certificates::models::CertificateClientGetCertificateOptions;
+use azure_security_keyvault_certificates::{CertificateClient, CertificateClientOptions};
+use azure_security_keyvault_keys::models::{self, KeyClientSignOptions, SignParameters};
+use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
+use azure_security_keyvault_secrets::models::{SecretClientGetSecretOptions, SecretProperties};
+use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
+use futures::TryStreamExt;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::answer::{Certificate, call_error, grant_and_tags, unreadable};
+use crate::ca::{CaCertificate, SignatureAlgorithm};
+use crate::error::CallError;
+use crate::proof::RawSignature;
+use crate::thumbprint::Thumbprint;
+use crate::vault::directory::Names;
+use crate::vault::{Found, KeyUse, Kind, ObjectId};
+
+/// The clients of one vault. They are made once, because each remembers its challenge.
+pub(super) struct Calls {
+    vault: Arc<Url>,
+    certificates: CertificateClient,
+    keys: KeyClient,
+    secrets: SecretClient,
+}
+
+impl Calls {
+    pub(super) fn new(
+        url: &Url,
+        credential: &Arc<dyn TokenCredential>,
+        options: &ClientOptions,
+    ) -> azure_core::Result<Calls> {
+        Ok(Calls {
+            vault: Arc::new(url.clone()),
+            certificates: CertificateClient::new(
+                url.as_str(),
+                credential.clone(),
+                Some(CertificateClientOptions { client_options: options.clone(), ..Default::default() }),
+            )?,
+            keys: KeyClient::new(
+                url.as_str(),
+                credential.clone(),
+                Some(KeyClientOptions { client_options: options.clone(), ..Default::default() }),
+            )?,
+            secrets: SecretClient::new(
+                url.as_str(),
+                credential.clone(),
+                Some(SecretClientOptions { client_options: options.clone(), ..Default::default() }),
+            )?,
+        })
+    }
+
+    pub(super) fn vault(&self) -> &Url {
+        &self.vault
+    }
+
+    fn object(&self, kind: Kind, name: &str) -> ObjectId {
+        ObjectId::newest(&self.vault, kind, name)
+    }
+
+    /// The newest or a certain version of a certificate.
+    pub(super) async fn certificate(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Option<Certificate>, CallError> {
+        let object = self.object(Kind::Certificate, name);
+        let call = format!("reading {object}");
+        let options = CertificateClientGetCertificateOptions {
+            certificate_version: version.map(str::to_owned),
+            ..Default::default()
+        };
+        let answer = self.certificates.get_certificate(name, Some(options)).await;
+        let Some(bundle) = found(&call, &object, answer.and_then(|answer| answer.into_model()))? else {
+            return Ok(None);
+        };
+        Certificate::read(bundle, &self.vault).map(Some).map_err(|reason| unreadable(&call, &reason))
+    }
+
+    /// The whole list, by thumbprint.
+    pub(super) async fn names_by_thumbprint(&self) -> Result<Names, CallError> {
+        let all = self.object(Kind::Certificate, "");
+        let call = format!("listing the certificates of {}", self.vault);
+        let fail = |error| call_error(&call, &all, &error);
+        let mut items = self.certificates.list_certificate_properties(None).map_err(fail)?;
+        let mut names = Names::new();
+        while let Some(item) = items.try_next().await.map_err(fail)? {
+            let Some(thumbprint) = item.x509_thumbprint.as_deref().and_then(Thumbprint::from_bytes) else {
+                continue;
+            };
+            let id = item.id.as_deref().unwrap_or_default();
+            let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
+                .map_err(|reason| unreadable(&call, &reason))?;
+            names.entry(thumbprint).or_insert_with(|| id.name().to_owned());
+        }
+        Ok(names)
+    }
+
+    /// The version of a certificate that has this thumbprint.
+    pub(super) async fn version_by_thumbprint(
+        &self,
+        name: &str,
+        wanted: Thumbprint,
+    ) -> Result<Option<String>, CallError> {
+        let object = self.object(Kind::Certificate, name);
+        let call = format!("listing the versions of {object}");
+        let fail = |error| call_error(&call, &object, &error);
+        let mut items = self.certificates.list_certificate_properties_versions(name, None).map_err(fail)?;
+        while let Some(item) = items.try_next().await.map_err(fail)? {
+            if item.x509_thumbprint.as_deref().and_then(Thumbprint::from_bytes) == Some(wanted) {
+                let id = item.id.as_deref().unwrap_or_default();
+                let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
+                    .map_err(|reason| unreadable(&call, &reason))?;
+                return Ok(Some(id.version().to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The certificate of that name among the deleted ones, if it is the wanted one. It only helps to say
+    /// what is wrong, so an app that may not see deleted objects goes without it.
+    pub(super) async fn deleted_certificate(
+        &self,
+        name: &str,
+        wanted: Thumbprint,
+    ) -> Result<Option<ObjectId>, CallError> {
+        let object = self.object(Kind::Certificate, name);
+        let call = format!("looking for {object} among the deleted ones");
+        let answer = self.certificates.get_deleted_certificate(name, None).await;
+        let deleted = match found(&call, &object, answer.and_then(|answer| answer.into_model())) {
+            Err(CallError::Refused { .. }) => None,
+            result => result?,
+        };
+        Ok(deleted.and_then(|bundle| {
+            let ca = CaCertificate::from_der(&bundle.cer?).ok()?;
+            let id = ObjectId::parse(&bundle.id?, &self.vault, Kind::Certificate).ok()?;
+            (ca.thumbprint() == wanted).then_some(id)
+        }))
+    }
+
+    /// The newest enabled version of a secret, by its properties; its value stays where it is.
+    pub(super) async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
+        let object = self.object(Kind::Secret, name);
+        let call = format!("listing the versions of {object}");
+        let items = self.secrets.list_secret_properties_versions(name, None);
+        let versions = match items {
+            Ok(items) => items.try_collect::<Vec<SecretProperties>>().await,
+            Err(error) => Err(error),
+        };
+        let enabled = |version: &SecretProperties| {
+            version.attributes.as_ref().is_none_or(|attributes| attributes.enabled != Some(false))
+        };
+        let created = |version: &SecretProperties| {
+            version.attributes.as_ref().and_then(|attributes| attributes.created)
+        };
+        let versions = found(&call, &object, versions)?.unwrap_or_default();
+        let Some(newest) = versions.into_iter().filter(enabled).max_by_key(created) else { return Ok(None) };
+        let object = ObjectId::parse(newest.id.as_deref().unwrap_or_default(), &self.vault, Kind::Secret)
+            .map_err(|reason| unreadable(&call, &reason))?;
+        let (grant, tags) = grant_and_tags(newest.tags);
+        Ok(Some(Found { object, grant, tags, key: KeyUse::ReadSecret }))
+    }
+
+    /// The value of one version of a secret.
+    pub(super) async fn secret_value(&self, secret: &ObjectId) -> Result<Zeroizing<String>, CallError> {
+        let call = format!("reading {secret}");
+        let options = SecretClientGetSecretOptions {
+            secret_version: Some(secret.version().to_owned()),
+            ..Default::default()
+        };
+        let answer = self.secrets.get_secret(secret.name(), Some(options)).await;
+        let bundle = answer
+            .and_then(|answer| answer.into_model())
+            .map_err(|error| call_error(&call, secret, &error))?;
+        bundle.value.map(Zeroizing::new).ok_or_else(|| unreadable(&call, "no value in it"))
+    }
+
+    /// Has one version of a key sign a digest.
+    pub(super) async fn sign(
+        &self,
+        key: &ObjectId,
+        algorithm: SignatureAlgorithm,
+        digest: &[u8],
+    ) -> Result<RawSignature, CallError> {
+        let call = format!("signing with {key}");
+        let fail = |error| call_error(&call, key, &error);
+        let parameters =
+            SignParameters { algorithm: Some(on_the_wire(algorithm)), value: Some(digest.to_vec()) };
+        let options =
+            KeyClientSignOptions { key_version: Some(key.version().to_owned()), ..Default::default() };
+        let content = parameters.try_into().map_err(fail)?;
+        let answer = self.keys.sign(key.name(), content, Some(options)).await;
+        let result = answer.and_then(|answer| answer.into_model()).map_err(fail)?;
+        result.result.map(RawSignature).ok_or_else(|| unreadable(&call, "no signature in it"))
+    }
+}
+
+/// 404 is an answer too.
+fn found<T>(call: &str, object: &ObjectId, result: azure_core::Result<T>) -> Result<Option<T>, CallError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.http_status().is_some_and(|status| u16::from(status) == 404) => Ok(None),
+        Err(error) => Err(call_error(call, object, &error)),
+    }
+}
+
+fn on_the_wire(algorithm: SignatureAlgorithm) -> models::SignatureAlgorithm {
+    match algorithm {
+        SignatureAlgorithm::Rs256 => models::SignatureAlgorithm::Rs256,
+        SignatureAlgorithm::Es256 => models::SignatureAlgorithm::Es256,
+        SignatureAlgorithm::Es384 => models::SignatureAlgorithm::Es384,
+        SignatureAlgorithm::Es512 => models::SignatureAlgorithm::Es512,
+    }
+}
