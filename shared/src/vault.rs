@@ -30,7 +30,7 @@ pub struct Wanted<'a> {
 #[derive(Clone, Debug)]
 pub enum Search {
     /// An object that holds this CA, or, if it is a secret, may hold it.
-    Found(Found),
+    Found(Box<Found>),
     /// None, but what else was seen where it was looked for.
     Missing(Vec<Sighting>),
 }

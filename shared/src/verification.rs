@@ -121,7 +121,7 @@ impl Verification {
     /// The vaults were searched.
     pub fn searched(&mut self, registered: Registered, search: Search, now: OffsetDateTime) -> Next {
         let ca = match search {
-            Search::Found(ca) => ca,
+            Search::Found(ca) => *ca,
             Search::Missing(seen) => {
                 return Next::Finish(Outcome::Failed(self.missing(registered.thumbprint, seen)));
             }

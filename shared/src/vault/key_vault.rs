@@ -96,10 +96,10 @@ impl KeyVault {
         if let Some(certificate) = &same_name
             && certificate.ca.thumbprint() == wanted.thumbprint
         {
-            return Ok(Search::Found(found(certificate.clone(), access)));
+            return Ok(Search::Found(Box::new(found(certificate.clone(), access))));
         }
         if let Some(listed) = self.listed(wanted, access).await? {
-            return Ok(Search::Found(found(listed, access)));
+            return Ok(Search::Found(Box::new(found(listed, access))));
         }
         if let Some(certificate) = same_name {
             return self.version(certificate, wanted, access).await;
@@ -108,7 +108,7 @@ impl KeyVault {
         if access == KeyAccess::ReadSecret
             && let Some(found) = self.calls.secret(name).await?
         {
-            return Ok(Search::Found(found));
+            return Ok(Search::Found(Box::new(found)));
         }
         match self.calls.deleted_certificate(name, wanted.thumbprint).await? {
             Some(deleted) => Ok(Search::Missing(vec![Sighting::Deleted(deleted)])),
@@ -136,7 +136,7 @@ impl KeyVault {
             && let Some(certificate) = self.calls.certificate(name, Some(&version)).await?
             && certificate.ca.thumbprint() == wanted.thumbprint
         {
-            return Ok(Search::Found(found(certificate, access)));
+            return Ok(Search::Found(Box::new(found(certificate, access))));
         }
         let thumbprint = newest.ca.thumbprint();
         Ok(Search::Missing(vec![Sighting::Other { object: newest.object, thumbprint }]))

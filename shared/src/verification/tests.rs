@@ -32,12 +32,12 @@ fn found(grant: Option<&str>) -> Search {
     let object = ObjectId::parse("https://my-vault.vault.azure.net/secrets/root/1", &vault, Kind::Secret)
         .expect("its own id");
     let tags = grant.map(|value| ("keyholder".to_owned(), value.to_owned())).into_iter().collect();
-    Search::Found(Found {
+    Search::Found(Box::new(Found {
         object,
         grant: Grant::new(grant.map(str::to_owned)),
         tags,
         key: KeyUse::ReadSecret,
-    })
+    }))
 }
 
 /// A run that has found a granted CA for thumbprint 1.

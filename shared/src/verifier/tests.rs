@@ -109,7 +109,12 @@ impl Vault for &OneKey {
                 )
             }
         };
-        Ok(Search::Found(Found { object, grant: Grant::new(Some("*".into())), tags: Vec::new(), key }))
+        Ok(Search::Found(Box::new(Found {
+            object,
+            grant: Grant::new(Some("*".into())),
+            tags: Vec::new(),
+            key,
+        })))
     }
 
     async fn sign(
