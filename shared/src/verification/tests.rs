@@ -209,3 +209,75 @@ fn trouble_is_waited_out_a_few_times_and_then_left_to_the_next_delivery() {
 fn a_refusal_is_final() {
     assert!(matches!(run().failed(refused()), Next::Finish(Outcome::Failed(Failure::Refused(_)))));
 }
+
+/// A CA with its certificate, as found in a vault, whose thumbprint the registry shows as 1.
+fn found_certificate(valid_days: u32) -> (Search, CaCertificate) {
+    let Search::Found(found) = found(Some("dps1")) else { unreachable!("it is found") };
+    let certificate = testing::ca(&testing::key(P256), valid_days);
+    let key =
+        KeyUse::SignInVault { key: found.object.clone(), certificate: certificate.clone(), or_read: None };
+    (Search::Found(Box::new(Found { key, ..*found })), certificate)
+}
+
+#[test]
+fn the_full_public_key_decides() {
+    let (search, certificate) = found_certificate(30);
+    let other = testing::ca(&testing::key(P256), 30);
+    let shown = |certificate: Option<CaCertificate>| {
+        let mut run = run();
+        run.searched(registered(1, "e1", false), search.clone(), now());
+        let registered = Registered { certificate, ..registered(1, "e2", false) };
+        run.challenged(Challenge { code: CODE.to_owned(), registered })
+    };
+    assert!(matches!(shown(Some(certificate)), Next::Prove { .. }));
+    assert!(matches!(shown(None), Next::Prove { .. }), "then the thumbprint has to do");
+    let next = shown(Some(other));
+    assert!(matches!(next, Next::Finish(Outcome::Failed(Failure::OtherKey { .. }))), "{next:?}");
+}
+
+#[test]
+fn a_ca_outside_its_validity_ends_the_run_before_a_code_is_asked_for() {
+    let (search, certificate) = found_certificate(30);
+    let rows = [
+        ("now", now(), None),
+        ("too late", certificate.not_after() + time::Duration::SECOND, Some("ca-expired")),
+        ("too early", certificate.not_before() - time::Duration::SECOND, Some("ca-not-yet-valid")),
+    ];
+    for (name, now, reason) in rows {
+        let next = run().searched(registered(1, "e1", false), search.clone(), now);
+        match (next, reason) {
+            (Next::RequestCode(..), None) => {}
+            (Next::Finish(outcome), Some(reason)) => assert_eq!(outcome.reason(), reason, "{name}"),
+            (next, _) => panic!("{name}: {next:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_was_seen_instead_of_the_ca_decides_what_is_said() {
+    let Search::Found(found) = found(None) else { unreachable!("it is found") };
+    let (object, other) = (found.object, thumbprint(9));
+    let rows = [
+        (vec![], "ca-missing", "az keyvault certificate import"),
+        (vec![nothing()], "ca-missing", "az keyvault certificate import"),
+        (
+            vec![nothing(), Sighting::Other { object: object.clone(), thumbprint: other }],
+            "other-certificate",
+            "az keyvault certificate download --vault-name my-vault --name root",
+        ),
+        (
+            vec![Sighting::Other { object: object.clone(), thumbprint: other }, Sighting::Deleted(object)],
+            "ca-deleted",
+            "recover --vault-name my-vault --name root",
+        ),
+    ];
+    for (seen, reason, remedy) in rows {
+        let Next::Finish(outcome) =
+            run().searched(registered(1, "e1", false), Search::Missing(seen.clone()), now())
+        else {
+            panic!("{seen:?} is not the end")
+        };
+        assert_eq!(outcome.reason(), reason, "{seen:?}");
+        assert!(outcome.to_string().contains(remedy), "{outcome}");
+    }
+}
