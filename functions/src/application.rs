@@ -33,9 +33,7 @@ impl Application {
     /// Wires the app to Azure as the settings say.
     pub fn build(settings: &Settings, listener: TcpListener) -> Result<Application, StartError> {
         let client = http_client::build().map_err(|error| StartError::Client(error.into()))?;
-        let options = http_client::azure_options(&client);
-        let verifier =
-            azure::verifier(settings, &client, &options).map_err(|error| StartError::Azure(error.into()))?;
+        let verifier = azure::verifier(settings, &client).map_err(|error| StartError::Azure(error.into()))?;
         Ok(Application::with_verifier(Arc::new(verifier), listener))
     }
 

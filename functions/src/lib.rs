@@ -15,4 +15,7 @@ pub use application::Application;
 pub const HOST_JSON: &str = include_str!("../../host.json");
 
 /// Each function's folder name and its `function.json`.
-pub const FUNCTIONS: &[(&str, &str)] = &[("VerifyOnUpload", include_str!("../VerifyOnUpload/function.json"))];
+pub const FUNCTIONS: &[(&str, &str)] = &[
+    ("SweepUnverified", include_str!("../SweepUnverified/function.json")),
+    ("VerifyOnUpload", include_str!("../VerifyOnUpload/function.json")),
+];

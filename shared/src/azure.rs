@@ -3,36 +3,31 @@
 use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
-use azure_core::http::ClientOptions;
+use azure_core::http::HttpClient;
 
 use crate::config::Settings;
-use crate::identity;
 use crate::registry::arm::Arm;
 use crate::vault::key_vault::KeyVaults;
 use crate::verifier::Verifier;
+use crate::{http_client, identity};
 
 /// A verifier for DPS with CA keys in Key Vault.
 pub type AzureVerifier = Verifier<Arm, KeyVaults>;
 
-/// Wires it. `client` makes our own calls, `options` the SDKs'; normally both come from
-/// [`crate::http_client`].
-pub fn verifier(
-    settings: &Settings,
-    client: &reqwest::Client,
-    options: &ClientOptions,
-) -> azure_core::Result<AzureVerifier> {
-    let credential = identity::credential(&settings.identity, options.clone())?;
-    verifier_with(settings, &credential, client, options)
+/// Wires it.
+pub fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> azure_core::Result<AzureVerifier> {
+    let credential = identity::credential(&settings.identity, http_client::azure_options(client))?;
+    verifier_with(settings, &credential, client)
 }
 
 /// Wires it with a credential from elsewhere, whatever the settings say about identity.
 pub fn verifier_with(
     settings: &Settings,
     credential: &Arc<dyn TokenCredential>,
-    client: &reqwest::Client,
-    options: &ClientOptions,
+    client: &Arc<dyn HttpClient>,
 ) -> azure_core::Result<AzureVerifier> {
     let arm = Arm::new(client.clone(), credential.clone(), settings.arm_endpoint.clone());
-    let vaults = KeyVaults::new(&settings.vaults, settings.key_access, credential, options)?;
-    Ok(Verifier::new(arm, vaults, settings.registries.clone()))
+    let options = http_client::azure_options(client);
+    let vaults = KeyVaults::new(&settings.vaults, settings.key_access, credential, &options)?;
+    Ok(Verifier::new(arm, vaults, settings.registries.clone(), settings.limits))
 }

@@ -72,7 +72,7 @@ impl CertificateId {
 
     /// The path of its resource, ready for a URL.
     pub fn path(&self) -> String {
-        format!("{}/certificates/{}", self.registry.path(), encoded(self.name()))
+        self.registry.path() + &path(&["certificates", self.name()])
     }
 }
 
@@ -104,12 +104,16 @@ impl RegistryId {
 
     /// The path of its resource, ready for a URL.
     pub fn path(&self) -> String {
-        format!(
-            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Devices/provisioningServices/{}",
-            encoded(&self.subscription),
-            encoded(&self.resource_group),
-            encoded(&self.name)
-        )
+        path(&[
+            "subscriptions",
+            &self.subscription,
+            "resourceGroups",
+            &self.resource_group,
+            "providers",
+            "Microsoft.Devices",
+            "provisioningServices",
+            &self.name,
+        ])
     }
 
     fn folded(&self) -> [String; 3] {
@@ -253,8 +257,9 @@ pub(crate) fn keyword(segment: &str, wanted: &str) -> Result<(), String> {
     }
 }
 
-fn encoded(segment: &str) -> impl fmt::Display + '_ {
-    utf8_percent_encode(segment, SEGMENT)
+/// A path of segments, each encoded.
+pub(crate) fn path(segments: &[&str]) -> String {
+    segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect()
 }
 
 /// Enough of a text to recognise it; events are not ours, and may be long.

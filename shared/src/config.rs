@@ -4,10 +4,13 @@
 //! wrong one is reported at once, by name, with its form and an example.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use url::{Host, Url};
 
 use crate::trust::Registries;
+use crate::verifier::Limits;
 
 /// ARM of the public cloud.
 const PUBLIC_ARM: &str = "https://management.azure.com";
@@ -25,6 +28,8 @@ pub struct Settings {
     pub identity: Identity,
     /// `KEYHOLDER_ARM_ENDPOINT`
     pub arm_endpoint: Url,
+    /// `KEYHOLDER_DEADLINE`, `KEYHOLDER_AT_ONCE`
+    pub limits: Limits,
     /// `KEYHOLDER_LOG`
     pub log: String,
 }
@@ -95,6 +100,17 @@ const ARM_ENDPOINT: Setting = Setting {
     example: PUBLIC_ARM,
 };
 
+const DEADLINE: Setting = Setting {
+    name: "KEYHOLDER_DEADLINE",
+    form: "the seconds one verification may take, 1 to 29 (Event Grid waits 30)",
+    example: "25",
+};
+const AT_ONCE: Setting = Setting {
+    name: "KEYHOLDER_AT_ONCE",
+    form: "how many verifications run at once, 1 to 1000",
+    example: "64",
+};
+
 impl Settings {
     /// Reads them all through a look-up by name; an empty value counts as none.
     pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Settings, InvalidSettings> {
@@ -119,14 +135,28 @@ impl Settings {
         });
         let public = Url::parse(PUBLIC_ARM).expect("the constant is a URL");
         let arm_endpoint = ARM_ENDPOINT.optional(look_up, &mut problems, public, endpoint);
+        let defaults = Limits::default();
+        let deadline = DEADLINE.optional(look_up, &mut problems, defaults.deadline, |text| {
+            number(text, 1..=29).map(Duration::from_secs)
+        });
+        let at_once = AT_ONCE.optional(look_up, &mut problems, defaults.at_once, |text| {
+            number(text, 1..=1000).map(|number| usize::try_from(number).expect("at most 1000"))
+        });
         let log = look_up("KEYHOLDER_LOG").unwrap_or_else(|| "info".to_owned());
 
-        match (registries, vaults, key_access, identity, arm_endpoint) {
-            (Some(registries), Some(vaults), Some(key_access), Some(identity), Some(arm_endpoint)) => {
-                Ok(Settings { registries, vaults, key_access, identity, arm_endpoint, log })
-            }
-            _ => Err(InvalidSettings(problems)),
-        }
+        let settings = || {
+            let limits = Limits { deadline: deadline?, at_once: at_once?, ..defaults };
+            Some(Settings {
+                registries: registries?,
+                vaults: vaults?,
+                key_access: key_access?,
+                identity: identity?,
+                arm_endpoint: arm_endpoint?,
+                limits,
+                log,
+            })
+        };
+        settings().ok_or(InvalidSettings(problems))
     }
 }
 
@@ -220,6 +250,11 @@ fn endpoint(text: &str) -> Result<Url, String> {
     }
 }
 
+fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let number = text.parse().map_err(|_| format!("{text:?} is not a whole number"))?;
+    if range.contains(&number) { Ok(number) } else { Err(format!("{number} is out of range")) }
+}
+
 fn bare_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
@@ -281,6 +316,9 @@ mod tests {
             ("KEYHOLDER_ARM_ENDPOINT", "http://localhost.evil.example"),
             ("KEYHOLDER_ARM_ENDPOINT", "ftp://localhost"),
             ("KEYHOLDER_IDENTITY", "root"),
+            ("KEYHOLDER_DEADLINE", "30"),
+            ("KEYHOLDER_DEADLINE", "soon"),
+            ("KEYHOLDER_AT_ONCE", "0"),
         ];
         for (name, value) in rows {
             let good = [("KEYHOLDER_REGISTRIES", SCOPE), ("KEYHOLDER_VAULTS", "https://a.vault.azure.net")];

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::reason::Reason;
+
 /// Why a call to the registry, the vault or the identity endpoint did not work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -40,21 +42,21 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// What kind of trouble it was, in a word for logs and counters.
-    pub fn reason(&self) -> &'static str {
+    /// Its row in the table of outcomes, should it be what a run ends with.
+    pub fn reason(&self) -> Reason {
         match self {
-            CallError::Changed { .. } => "changed",
-            CallError::Unavailable { status: Some(429), .. } => "throttled",
-            CallError::Unavailable { status: Some(401), .. } => "token-refused",
-            CallError::Unavailable { status: Some(_), .. } => "unavailable",
-            CallError::Unavailable { status: None, .. } => "unreachable",
+            CallError::Changed { .. } => Reason::Contended,
+            CallError::Unavailable { status: Some(429), .. } => Reason::Throttled,
+            CallError::Unavailable { status: Some(401), .. } => Reason::TokenRefused,
+            CallError::Unavailable { status: Some(_), .. } => Reason::Unavailable,
+            CallError::Unavailable { status: None, .. } => Reason::Unreachable,
             CallError::Refused { code, .. } => match code.rsplit('/').next().unwrap_or_default() {
-                "KeyDisabled" | "SecretDisabled" => "key-disabled",
-                "KeyOperationForbidden" => "key-cannot-sign",
-                "KeyExpired" | "KeyNotYetValid" => "key-not-valid-now",
-                "ForbiddenByFirewall" => "firewall",
-                "ForbiddenByRbac" | "AccessDenied" | "AuthorizationFailed" => "access-refused",
-                _ => "refused",
+                "KeyDisabled" | "SecretDisabled" => Reason::KeyDisabled,
+                "KeyOperationForbidden" => Reason::KeyCannotSign,
+                "KeyExpired" | "KeyNotYetValid" => Reason::KeyNotValidNow,
+                "ForbiddenByFirewall" => Reason::Firewall,
+                "ForbiddenByRbac" | "AccessDenied" | "AuthorizationFailed" => Reason::AccessRefused,
+                _ => Reason::Refused,
             },
         }
     }

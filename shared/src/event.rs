@@ -7,6 +7,8 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::certificate_id::CertificateId;
 
@@ -18,13 +20,22 @@ pub const OPERATION_NAME: &str = "Microsoft.Devices/provisioningServices/certifi
 /// What an event means to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// This certificate was written.
-    Uploaded(CertificateId),
+    /// A certificate was written.
+    Uploaded(Upload),
     /// A well-formed event about something else; says about what.
     Ignored(String),
     /// Not an event, or an upload that names no certificate; says what is wrong. Delivering it again would
     /// not help.
     Unreadable(String),
+}
+
+/// A certificate that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Which.
+    pub id: CertificateId,
+    /// When, as far as the event says it.
+    pub at: Option<OffsetDateTime>,
 }
 
 /// Both schemas, as far as they matter: Event Grid says `eventType`, CloudEvents `type` and `specversion`.
@@ -37,6 +48,8 @@ struct Event {
     #[serde(rename = "specversion")]
     spec_version: Option<String>,
     subject: Option<String>,
+    #[serde(alias = "eventTime")]
+    time: Option<String>,
     #[serde(default)]
     data: Value,
 }
@@ -71,7 +84,8 @@ impl Event {
         if !operation.eq_ignore_ascii_case(OPERATION_NAME) {
             return Notice::Ignored(format!("operation {operation:?} is not an upload ({OPERATION_NAME})"));
         }
-        self.certificate().map_or_else(Notice::Unreadable, Notice::Uploaded)
+        let at = self.time.as_deref().and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
+        self.certificate().map_or_else(Notice::Unreadable, |id| Notice::Uploaded(Upload { id, at }))
     }
 
     /// Subject and `data.resourceUri` are documented to be the same id. An event in which they differ was
@@ -90,6 +104,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use time::macros::datetime;
 
     use super::*;
 
@@ -118,7 +133,8 @@ mod tests {
 
     #[test]
     fn an_upload_is_recognised_in_both_schemas_and_any_casing() {
-        let uploaded = Notice::Uploaded(CertificateId::parse(ID).expect("well-formed"));
+        let at = Some(datetime!(2026-11-23 10:00 UTC));
+        let uploaded = Notice::Uploaded(Upload { id: CertificateId::parse(ID).expect("well-formed"), at });
         let rows = [
             ("Event Grid", event_grid()),
             ("CloudEvents", cloud_event()),

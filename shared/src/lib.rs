@@ -21,7 +21,10 @@ pub mod leaf_key;
 pub mod outcome;
 pub mod proof;
 pub mod pulled_key;
+pub mod reason;
 pub mod registry;
+pub mod single_flight;
+pub mod sweep;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,5 @@
-//! How a run can end, and the one table that says what the Functions host is told then.
+//! How a run can end, with everything a person needs to know about it. What the Functions host is told then
+//! stands in the table of [`crate::reason`].
 
 use std::fmt;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use crate::ca::UnsuitableCa;
 use crate::certificate_id::CertificateId;
 use crate::error::{self, CallError};
 use crate::proof::ProofError;
+use crate::reason::Reason;
 use crate::thumbprint::Thumbprint;
 use crate::trust::{GRANT_TAG, Grant, Registries};
 use crate::vault::ObjectId;
@@ -26,6 +28,11 @@ pub enum Outcome {
     },
     /// Nothing was left to do.
     AlreadyVerified,
+    /// Nothing was left to do, because it was uploaded as verified: nobody proved anything.
+    VerifiedWithoutProof {
+        /// Of the CA certificate.
+        thumbprint: Thumbprint,
+    },
     /// There is no such certificate (any more).
     Gone,
     /// One of the two locks is closed.
@@ -176,45 +183,16 @@ pub enum Trouble {
     },
 }
 
-/// What the Functions host is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// 200: it is done.
-    Done,
-    /// 200, with an error in the log: delivering the event again would change nothing.
-    Loud,
-    /// 503: Event Grid delivers the event again, for up to a day.
-    DeliverAgain,
-}
-
 impl Outcome {
-    /// The table.
-    pub fn answer(&self) -> Answer {
+    /// Its row in the table of outcomes.
+    pub fn reason(&self) -> Reason {
         match self {
-            Outcome::Verified { .. } | Outcome::AlreadyVerified | Outcome::Gone => Answer::Done,
-            Outcome::Denied(_) | Outcome::Failed(_) => Answer::Loud,
-            Outcome::TryAgain(_) => Answer::DeliverAgain,
-        }
-    }
-
-    /// One word for logs and counters.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Outcome::Verified { .. } => "verified",
-            Outcome::AlreadyVerified => "already-verified",
-            Outcome::Gone => "gone",
-            Outcome::Denied(_) => "denied",
-            Outcome::Failed(_) => "failed",
-            Outcome::TryAgain(_) => "try-again",
-        }
-    }
-
-    /// Which of the ways to end so it was, in a word: empty for the good ones.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Outcome::Verified { .. } | Outcome::AlreadyVerified | Outcome::Gone => "",
-            Outcome::Denied(Denial::NotServed { .. }) => "registry-not-served",
-            Outcome::Denied(Denial::NotGranted { .. }) => "no-grant",
+            Outcome::Verified { .. } => Reason::Verified,
+            Outcome::AlreadyVerified => Reason::AlreadyVerified,
+            Outcome::VerifiedWithoutProof { .. } => Reason::VerifiedWithoutProof,
+            Outcome::Gone => Reason::Gone,
+            Outcome::Denied(Denial::NotServed { .. }) => Reason::RegistryNotServed,
+            Outcome::Denied(Denial::NotGranted { .. }) => Reason::NoGrant,
             Outcome::Failed(failure) => failure.reason(),
             Outcome::TryAgain(trouble) => trouble.reason(),
         }
@@ -222,30 +200,34 @@ impl Outcome {
 }
 
 impl Failure {
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
-            Failure::CaMissing { .. } => "ca-missing",
-            Failure::OtherCertificate { .. } => "other-certificate",
-            Failure::CaDeleted { .. } => "ca-deleted",
-            Failure::CaUnsuitable { reason: UnsuitableCa::Expired { .. }, .. } => "ca-expired",
-            Failure::CaUnsuitable { reason: UnsuitableCa::NotYetValid { .. }, .. } => "ca-not-yet-valid",
-            Failure::CaUnsuitable { .. } => "ca-unsuitable",
-            Failure::OtherKey { .. } => "other-key",
-            Failure::WrongSecret { .. } => "wrong-secret",
-            Failure::Code(_) => "unexpected-code",
-            Failure::Proof { .. } => "no-proof",
+            Failure::CaMissing { .. } => Reason::CaMissing,
+            Failure::OtherCertificate { .. } => Reason::OtherCertificate,
+            Failure::CaDeleted { .. } => Reason::CaDeleted,
+            Failure::CaUnsuitable { reason, .. } | Failure::Proof { error: ProofError::Ca(reason), .. } => {
+                match reason {
+                    UnsuitableCa::Expired { .. } => Reason::CaExpired,
+                    UnsuitableCa::NotYetValid { .. } => Reason::CaNotYetValid,
+                    UnsuitableCa::Key(_) | UnsuitableCa::Unreadable(_) => Reason::CaUnsuitable,
+                }
+            }
+            Failure::OtherKey { .. } => Reason::OtherKey,
+            Failure::WrongSecret { .. } => Reason::WrongSecret,
+            Failure::Code(_) => Reason::UnexpectedCode,
+            Failure::Proof { .. } => Reason::NoProof,
             Failure::Refused(error) => error.reason(),
-            Failure::NotAccepted { .. } => "not-accepted",
+            Failure::NotAccepted { .. } => Reason::NotAccepted,
         }
     }
 }
 
 impl Trouble {
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Reason {
         match self {
             Trouble::Unavailable(error) => error.reason(),
-            Trouble::Contended { .. } => "contended",
-            Trouble::Deadline { .. } => "deadline",
+            Trouble::Contended { .. } => Reason::Contended,
+            Trouble::Deadline { .. } => Reason::Deadline,
         }
     }
 }
@@ -257,6 +239,9 @@ impl fmt::Display for Outcome {
                 write!(f, "verified: thumbprint {thumbprint}, signed with {signed_with}, granted by {rule:?}")
             }
             Outcome::AlreadyVerified => write!(f, "already verified: nothing to do"),
+            Outcome::VerifiedWithoutProof { .. } => {
+                write!(f, "verified without proof: it was uploaded as verified, and nobody proved possession")
+            }
             Outcome::Gone => write!(f, "gone: there is no such certificate"),
             Outcome::Denied(denial) => write!(f, "denied: {denial}"),
             Outcome::Failed(failure) => write!(f, "failed: {failure}"),

@@ -1,14 +1,17 @@
 //! The registry as the verifier sees it: three calls on one certificate.
 
-mod answer;
+pub mod answer;
 pub mod arm;
 
+use time::OffsetDateTime;
+
 use crate::ca::CaCertificate;
-use crate::certificate_id::CertificateId;
+use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::CallError;
 use crate::etag::Etag;
 use crate::proof::Proof;
 use crate::thumbprint::Thumbprint;
+use crate::trust::Scope;
 
 /// What a registry holds under a certificate's id at one moment.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct Registered {
     pub thumbprint: Thumbprint,
     /// Whether possession has been proven (or the proof was waived).
     pub is_verified: bool,
+    /// When it was last written, whole seconds, as far as the registry says it.
+    pub updated: Option<OffsetDateTime>,
     /// The CA certificate, where the registry shows it.
     pub certificate: Option<CaCertificate>,
 }
@@ -34,6 +39,15 @@ pub struct Challenge {
 
 /// An Azure resource that holds CA certificates.
 pub trait Registry: Send + Sync {
+    /// The registries at or below a scope.
+    fn registries(&self, scope: &Scope) -> impl Future<Output = Result<Vec<RegistryId>, CallError>> + Send;
+
+    /// The certificates of a registry, with whether each is verified.
+    fn certificates(
+        &self,
+        registry: &RegistryId,
+    ) -> impl Future<Output = Result<Vec<(CertificateId, bool)>, CallError>> + Send;
+
     /// Looks; `None` when there is no such certificate.
     fn get(&self, id: &CertificateId) -> impl Future<Output = Result<Option<Registered>, CallError>> + Send;
 

@@ -59,6 +59,17 @@ impl Scope {
         scope.map_err(|reason| format!("{text:?}: {reason}"))
     }
 
+    /// The path of its resource, ready for a URL.
+    pub fn path(&self) -> String {
+        match self {
+            Scope::Subscription(subscription) => certificate_id::path(&["subscriptions", subscription]),
+            Scope::ResourceGroup(subscription, group) => {
+                certificate_id::path(&["subscriptions", subscription, "resourceGroups", group])
+            }
+            Scope::Registry(registry) => registry.path(),
+        }
+    }
+
     fn covers(&self, registry: &RegistryId) -> bool {
         match self {
             Scope::Subscription(subscription) => same(subscription, registry.subscription()),

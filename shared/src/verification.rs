@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::etag::Etag;
+use crate::event::Upload;
 use crate::outcome::{Denial, Failure, Outcome, Trouble};
 use crate::proof::Proof;
 use crate::registry::{Challenge, Registered};
@@ -30,6 +31,8 @@ pub const MAX_TROUBLES: u32 = 3;
 #[derive(Debug)]
 pub struct Verification {
     id: CertificateId,
+    /// When it was uploaded, if an event said so.
+    uploaded: Option<OffsetDateTime>,
     looks: u32,
     troubles: u32,
     /// The CA, once found: it need not be searched again while the thumbprint stays.
@@ -82,8 +85,9 @@ pub enum Next {
 
 impl Verification {
     /// A run that has observed nothing yet.
-    pub fn new(id: CertificateId) -> Verification {
-        Verification { id, looks: 0, troubles: 0, found: None, handed_in: None }
+    pub fn new(upload: Upload) -> Verification {
+        let Upload { id, at: uploaded } = upload;
+        Verification { id, uploaded, looks: 0, troubles: 0, found: None, handed_in: None }
     }
 
     /// Begins, unless the allow-list says that this certificate is none of our business.
@@ -108,6 +112,9 @@ impl Verification {
                 signed_with: allowed.ca.object,
                 rule: allowed.rule,
             }),
+            (true, _) if self.looks == 1 && self.came_verified(&registered) => {
+                Next::Finish(Outcome::VerifiedWithoutProof { thumbprint: registered.thumbprint })
+            }
             (true, _) => Next::Finish(Outcome::AlreadyVerified),
             (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(Trouble::Contended {
                 certificate: self.id.clone(),
@@ -183,6 +190,11 @@ impl Verification {
             CallError::Unavailable { .. } => Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error))),
             CallError::Refused { .. } => Next::Finish(Outcome::Failed(Failure::Refused(error))),
         }
+    }
+
+    /// Whether nobody wrote since the upload, so that it was the upload that said "verified".
+    fn came_verified(&self, registered: &Registered) -> bool {
+        matches!((self.uploaded, registered.updated), (Some(uploaded), Some(updated)) if updated <= uploaded)
     }
 
     /// The most telling thing that was seen instead of the CA.

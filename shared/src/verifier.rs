@@ -1,223 +1,126 @@
-//! Carries the decisions of [`crate::verification`] out, within one deadline.
+//! Verifies uploaded certificates: within one deadline each, one run at a time for the same certificate, and
+//! so many at once that the process stays small.
 
+mod run;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openssl::sha::sha256;
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use tracing::{debug, info, warn};
+use tracing::warn;
 
-use crate::ca::CaCertificate;
+use crate::ca::SignatureAlgorithm;
 use crate::certificate_id::CertificateId;
-use crate::error::CallError;
+use crate::event::Upload;
 use crate::leaf_key::LeafKeys;
-use crate::outcome::{Failure, Outcome, Trouble};
-use crate::proof::{Proof, ProofError, UnsignedProof};
-use crate::pulled_key::PulledKey;
-use crate::registry::{Registered, Registry};
+use crate::outcome::{Outcome, Trouble};
+use crate::registry::Registry;
+use crate::single_flight::SingleFlight;
+use crate::thumbprint::Thumbprint;
 use crate::trust::Registries;
-use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
-use crate::verification::{Allowed, Next, Verification};
-use crate::verification_code::VerificationCode;
+use crate::vault::Vault;
 
-/// Event Grid waits 30 s for an answer; this leaves room for the host.
-pub const DEADLINE: Duration = Duration::from_secs(25);
-/// The longest first pause after trouble; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How many proofs of its own a process remembers, to tell them from proofs that were waived.
+const REMEMBERED: usize = 1024;
 
 /// Verifies CA certificates of a registry with keys of a vault.
 #[derive(Debug)]
 pub struct Verifier<R, V> {
-    registry: R,
+    pub(crate) registry: R,
     vault: V,
-    served: Registries,
+    pub(crate) served: Registries,
+    pub(crate) limits: Limits,
     leaf_keys: LeafKeys,
+    flights: SingleFlight<CertificateId, Arc<Outcome>>,
+    turns: Semaphore,
+    proven: Mutex<VecDeque<(CertificateId, Thumbprint)>>,
     now: fn() -> OffsetDateTime,
 }
 
-/// Why there is no proof: the call failed, or somebody has to mend something.
-enum NoProof {
-    Call(CallError),
-    Failure(Failure),
+/// How much a verifier takes upon itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long one verification may take, waiting for its turn included. Event Grid waits 30 s for an
+    /// answer; the default leaves room for the host.
+    pub deadline: Duration,
+    /// How many run at once.
+    pub at_once: usize,
+    /// How many of those a sweep may take.
+    pub at_once_in_sweep: usize,
+    /// How long a sweep may take.
+    pub sweep: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            deadline: Duration::from_secs(25),
+            at_once: 64,
+            at_once_in_sweep: 8,
+            sweep: Duration::from_secs(240),
+        }
+    }
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
     /// A verifier for the registries that are `served`.
-    pub fn new(registry: R, vault: V, served: Registries) -> Self {
-        Verifier { registry, vault, served, leaf_keys: LeafKeys::default(), now: OffsetDateTime::now_utc }
+    pub fn new(registry: R, vault: V, served: Registries, limits: Limits) -> Self {
+        Verifier {
+            registry,
+            vault,
+            served,
+            limits,
+            leaf_keys: LeafKeys::default(),
+            flights: SingleFlight::default(),
+            turns: Semaphore::new(limits.at_once),
+            proven: Mutex::default(),
+            now: OffsetDateTime::now_utc,
+        }
     }
 
     /// Makes what the first verification would otherwise have to wait for.
     pub async fn warm_up(&self) {
-        if let Err(error) = self.leaf_keys.public_key_info(crate::ca::SignatureAlgorithm::Rs256).await {
+        if let Err(error) = self.leaf_keys.public_key_info(SignatureAlgorithm::Rs256).await {
             warn!(%error, "no RSA key could be made in advance");
         }
     }
 
     /// Brings one certificate as far as it can be brought, and says how far that was. It always ends within
-    /// [`DEADLINE`]; what has been left half-done then, the next delivery finishes.
-    pub async fn verify(&self, id: &CertificateId) -> Outcome {
-        let deadline = Instant::now() + DEADLINE;
-        match timeout_at(deadline, self.run(id, deadline)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::TryAgain(Trouble::Deadline { certificate: id.clone(), limit: DEADLINE }),
-        }
+    /// the deadline; what has been left half-done then, the next delivery finishes.
+    pub async fn verify(&self, upload: &Upload) -> Arc<Outcome> {
+        let deadline = Instant::now() + self.limits.deadline;
+        let run = self.flights.run(&upload.id, || async {
+            // The semaphore is never closed.
+            let _turn = self.turns.acquire().await;
+            let outcome = self.run(upload, deadline).await;
+            Arc::new(self.recall(&upload.id, outcome))
+        });
+        timeout_at(deadline, run).await.unwrap_or_else(|_| {
+            let trouble = Trouble::Deadline { certificate: upload.id.clone(), limit: self.limits.deadline };
+            Arc::new(Outcome::TryAgain(trouble))
+        })
     }
 
-    async fn run(&self, id: &CertificateId, deadline: Instant) -> Outcome {
-        let mut run = Verification::new(id.clone());
-        let mut next = run.begin(&self.served);
-        loop {
-            debug!(certificate = %id, step = step_name(&next), "next step");
-            next = match next {
-                Next::Look => match self.registry.get(id).await {
-                    Ok(registered) => run.looked(registered),
-                    Err(error) => run.failed(error),
-                },
-                Next::Wait { trouble, at_least, error } => {
-                    let pause = pause(trouble, at_least);
-                    if Instant::now() + pause >= deadline {
-                        return Outcome::TryAgain(Trouble::Unavailable(error));
-                    }
-                    warn!(certificate = %id, %error, pause_ms = pause.as_millis(), "waiting before looking again");
-                    tokio::time::sleep(pause).await;
-                    Next::Look
+    /// Remembers a proof, and corrects "without proof" for a certificate that was proven here: within the
+    /// second that `updated` is exact to, the registry's word cannot tell the two apart.
+    fn recall(&self, id: &CertificateId, outcome: Outcome) -> Outcome {
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Outcome::Verified { thumbprint, .. } => {
+                if proven.len() == REMEMBERED {
+                    proven.pop_front();
                 }
-                Next::Search(registered) => {
-                    let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
-                    match self.vault.find(wanted).await {
-                        Ok(search) => run.searched(registered, search, (self.now)()),
-                        Err(error) => run.failed(error),
-                    }
-                }
-                Next::RequestCode(registered, _) => {
-                    match self.registry.generate_verification_code(id, &registered.etag).await {
-                        Ok(challenge) => run.challenged(challenge),
-                        Err(error) => run.failed(error),
-                    }
-                }
-                Next::Prove { code, registered, allowed } => {
-                    match self.prove(id, &code, &registered, &allowed).await {
-                        Ok(proof) => run.proven(&registered, proof),
-                        Err(NoProof::Call(error)) => run.failed(error),
-                        Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
-                    }
-                }
-                Next::HandIn(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
-                    Ok(registered) => run.handed_in(&registered),
-                    Err(error) => run.failed(error),
-                },
-                Next::Finish(outcome) => return outcome,
-            };
-        }
-    }
-
-    async fn prove(
-        &self,
-        id: &CertificateId,
-        code: &VerificationCode,
-        registered: &Registered,
-        allowed: &Allowed,
-    ) -> Result<Proof, NoProof> {
-        let (key, certificate, or_read) = match &allowed.ca.key {
-            KeyUse::ReadSecret => {
-                return self.prove_with_secret(id, code, registered, &allowed.ca.object).await;
+                proven.push_back((id.clone(), thumbprint));
+                outcome
             }
-            KeyUse::SignInVault { key, certificate, or_read } => (key, certificate, or_read),
-        };
-        let failed = |error| Failure::Proof { object: allowed.ca.object.clone(), error };
-        let unsigned = self.unsigned(certificate, code).await.map_err(failed)?;
-        self.announce(id, key, &unsigned);
-        let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
-        match (self.vault.sign(key, certificate.algorithm(), &digest).await, or_read) {
-            (Ok(signature), _) => Ok(unsigned.assemble(&signature).map_err(failed)?),
-            (Err(error @ CallError::Refused { status: 403, .. }), Some(secret)) => {
-                info!(certificate = %id, %error, %secret, "the vault will not sign, so the key is pulled");
-                self.prove_with_secret(id, code, registered, secret).await
+            Outcome::VerifiedWithoutProof { thumbprint } if proven.contains(&(id.clone(), thumbprint)) => {
+                Outcome::AlreadyVerified
             }
-            (Err(error), _) => Err(error.into()),
+            outcome => outcome,
         }
-    }
-
-    async fn prove_with_secret(
-        &self,
-        id: &CertificateId,
-        code: &VerificationCode,
-        registered: &Registered,
-        secret: &ObjectId,
-    ) -> Result<Proof, NoProof> {
-        let failed = |error| Failure::Proof { object: secret.clone(), error };
-        let wrong = |reason| Failure::WrongSecret {
-            object: secret.clone(),
-            thumbprint: registered.thumbprint,
-            reason,
-        };
-        let pulled = self.vault.read_key(secret).await.map_err(|error| match error {
-            ReadError::Call(error) => NoProof::Call(error),
-            ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
-        })?;
-        let ca = ca_of(&pulled, registered).map_err(wrong)?;
-        let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
-        self.announce(id, secret, &unsigned);
-        let signature = pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
-        Ok(unsigned.assemble(&signature).map_err(failed)?)
-    }
-
-    async fn unsigned(
-        &self,
-        ca: &CaCertificate,
-        code: &VerificationCode,
-    ) -> Result<UnsignedProof, ProofError> {
-        let leaf = self.leaf_keys.public_key_info(ca.algorithm()).await?;
-        UnsignedProof::build(ca, code, leaf, (self.now)())
-    }
-
-    /// Written before a key is used, so that no signature is ever made without a trace.
-    fn announce(&self, id: &CertificateId, key: &ObjectId, unsigned: &UnsignedProof) {
-        let digest: String = sha256(unsigned.tbs()).iter().map(|byte| format!("{byte:02x}")).collect();
-        info!(certificate = %id, %key, tbs_sha256 = digest, "about to sign a verification certificate");
-    }
-}
-
-impl From<CallError> for NoProof {
-    fn from(error: CallError) -> Self {
-        NoProof::Call(error)
-    }
-}
-
-impl From<Failure> for NoProof {
-    fn from(failure: Failure) -> Self {
-        NoProof::Failure(failure)
-    }
-}
-
-/// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows. The
-/// full public key decides; the thumbprint alone would be SHA-1.
-fn ca_of(pulled: &PulledKey, registered: &Registered) -> Result<CaCertificate, String> {
-    let wanted = registered.thumbprint;
-    let shown = registered.certificate.as_ref().filter(|shown| shown.thumbprint() == wanted);
-    match pulled.certificate(wanted).or(shown) {
-        Some(ca) if pulled.belongs_to(ca) => Ok(ca.clone()),
-        Some(_) => Err("its key is another one".to_owned()),
-        None => Err("the CA certificate does not stand beside the key; add it to the secret".to_owned()),
-    }
-}
-
-/// Exponential with full jitter, and never less than the peer asked for.
-fn pause(trouble: u32, at_least: Option<Duration>) -> Duration {
-    let longest = FIRST_PAUSE * 2_u32.saturating_pow(trouble - 1);
-    longest.mul_f64(fastrand::f64()).max(at_least.unwrap_or_default())
-}
-
-fn step_name(next: &Next) -> &'static str {
-    match next {
-        Next::Look => "look",
-        Next::Wait { .. } => "wait",
-        Next::Search(_) => "search",
-        Next::RequestCode(..) => "request code",
-        Next::Prove { .. } => "prove",
-        Next::HandIn(..) => "hand in",
-        Next::Finish(_) => "finish",
     }
 }
 

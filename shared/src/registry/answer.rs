@@ -3,6 +3,8 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use super::{Challenge, Registered};
 use crate::ca::CaCertificate;
@@ -25,30 +27,61 @@ struct Properties {
     thumbprint: Option<String>,
     is_verified: Option<bool>,
     verification_code: Option<String>,
+    updated: Option<String>,
     /// `null`, absent, or whatever form the uploader chose, depending on the api-version.
     certificate: Option<String>,
 }
 
-/// The code and sentence of an error answer.
+/// What an error answer says, each fit for a line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ErrorAnswer {
-    pub(super) code: String,
-    pub(super) message: String,
+pub struct ErrorAnswer {
+    /// The peer's name or number for the error.
+    pub code: String,
+    /// The peer's sentence.
+    pub message: String,
 }
 
-pub(super) fn registered(body: &[u8]) -> Result<Registered, String> {
+/// Reads a certificate.
+pub fn registered(body: &[u8]) -> Result<Registered, String> {
     let (etag, properties) = read(body)?;
     to_registered(&etag, properties)
 }
 
-pub(super) fn challenge(body: &[u8]) -> Result<Challenge, String> {
+/// Reads a certificate with the challenge for it.
+pub fn challenge(body: &[u8]) -> Result<Challenge, String> {
     let (etag, mut properties) = read(body)?;
     let code = properties.verification_code.take().ok_or("properties.verificationCode is missing")?;
     Ok(Challenge { code, registered: to_registered(&etag, properties)? })
 }
 
+/// One page of a list: DPS instances, or certificates.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    pub(super) value: Vec<Item>,
+    pub(super) next_link: Option<String>,
+}
+
+/// An item of a list, as far as it matters.
+#[derive(Deserialize)]
+pub(super) struct Item {
+    pub(super) id: String,
+    #[serde(default)]
+    properties: Properties,
+}
+
+impl Item {
+    pub(super) fn is_verified(&self) -> bool {
+        self.properties.is_verified.unwrap_or_default()
+    }
+}
+
+pub(super) fn page(body: &[u8]) -> Result<Page, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
 /// DPS answers flat with a numeric code, ARM wraps and uses a string; proxies send neither.
-pub(super) fn error_answer(body: &[u8]) -> ErrorAnswer {
+pub fn error_answer(body: &[u8]) -> ErrorAnswer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = body.get("error").unwrap_or(&body);
     let code = match error.get("code") {
@@ -71,6 +104,7 @@ fn to_registered(etag: &str, properties: Properties) -> Result<Registered, Strin
         etag: Etag::parse(etag).map_err(|error| error.to_string())?,
         thumbprint: Thumbprint::parse(&thumbprint).map_err(|error| error.to_string())?,
         is_verified: properties.is_verified.ok_or("properties.isVerified is missing")?,
+        updated: properties.updated.and_then(|updated| OffsetDateTime::parse(&updated, &Rfc2822).ok()),
         certificate: properties.certificate.and_then(|text| CaCertificate::from_upload(&text).ok()),
     })
 }

@@ -7,28 +7,30 @@
 use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
-use http::{Method, StatusCode, header};
-use serde_json::json;
+use azure_core::http::headers::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, RETRY_AFTER};
+use azure_core::http::{HttpClient, Method, Request, StatusCode};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::answer;
 use super::{Challenge, Registered, Registry};
-use crate::certificate_id::CertificateId;
+use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::{self, Advice, CallError};
 use crate::etag::Etag;
 use crate::identity;
 use crate::proof::Proof;
+use crate::trust::Scope;
 
 /// The api-version asked for by default: the newest stable one before the 2026 rewrite of the specification.
 pub const API_VERSION: &str = "2022-12-12";
 
-/// Largest answer read; a certificate resource has a few kilobytes.
-const MAX_ANSWER: usize = 1 << 20;
+/// More pages than the instances of a subscription can fill.
+const MAX_PAGES: usize = 100;
 
 /// Azure Resource Manager at one address.
 #[derive(Debug)]
 pub struct Arm {
-    client: reqwest::Client,
+    client: Arc<dyn HttpClient>,
     credential: Arc<dyn TokenCredential>,
     endpoint: Url,
     audience: String,
@@ -42,7 +44,7 @@ struct Answer {
 
 impl Arm {
     /// `endpoint` is also the audience of the tokens, as it is in every Azure cloud.
-    pub fn new(client: reqwest::Client, credential: Arc<dyn TokenCredential>, endpoint: Url) -> Arm {
+    pub fn new(client: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>, endpoint: Url) -> Arm {
         let audience = format!("{}/.default", endpoint.as_str().trim_end_matches('/'));
         Arm { client, credential, endpoint, audience }
     }
@@ -53,55 +55,100 @@ impl Arm {
         method: Method,
         path: &str,
         etag: Option<&Etag>,
-        body: Option<serde_json::Value>,
+        body: Option<Value>,
     ) -> Result<Answer, CallError> {
         let token = self.credential.get_token(&[&self.audience], None).await;
         let token = token.map_err(|error| identity::call_error(&self.audience, &error))?;
+        let url = if path.starts_with('/') { self.url(path) } else { self.next_page(call, path)? };
+        let mut request = Request::new(url, method);
+        request.insert_header(AUTHORIZATION, format!("Bearer {}", token.token.secret()));
+        if let Some(etag) = etag {
+            request.insert_header(IF_MATCH, etag.as_str().to_owned());
+        }
+        match body {
+            Some(body) => {
+                request.insert_header(CONTENT_TYPE, "application/json");
+                request.set_body(body.to_string());
+            }
+            // The service wants the length even of nothing.
+            None if method == Method::Post => request.insert_header(CONTENT_LENGTH, "0"),
+            None => {}
+        }
+        let unavailable = |error: azure_core::Error| CallError::Unavailable {
+            call: call.to_owned(),
+            status: None,
+            reason: error::one_line(&error::chain(&error)),
+            retry_after: None,
+        };
+        let response = self.client.execute_request(&request).await.map_err(unavailable)?;
+        let (status, headers, body) = response.deconstruct();
+        let retry_after = headers.get_optional_str(&RETRY_AFTER).map(str::to_owned);
+        Ok(Answer { status, retry_after, body: body.collect().await.map_err(unavailable)?.to_vec() })
+    }
+}
+
+impl Arm {
+    fn url(&self, path: &str) -> Url {
         let mut url = self.endpoint.clone();
         url.set_path(path);
         url.query_pairs_mut().append_pair("api-version", API_VERSION);
+        url
+    }
 
-        let mut request = self.client.request(method.clone(), url).bearer_auth(token.token.secret());
-        if let Some(etag) = etag {
-            request = request.header(header::IF_MATCH, etag.as_str());
+    /// A link to a next page is followed as it is given, but nowhere else than here: it gets our token.
+    fn next_page(&self, call: &str, link: &str) -> Result<Url, CallError> {
+        match Url::parse(link) {
+            Ok(url) if url.origin() == self.endpoint.origin() => Ok(url),
+            _ => Err(unreadable(call, "its next page is on another host")),
         }
-        request = match body {
-            Some(body) => request.json(&body),
-            // The service wants the length even of nothing.
-            None if method == Method::POST => request.header(header::CONTENT_LENGTH, 0),
-            None => request,
-        };
-        let unavailable = |error: reqwest::Error| CallError::Unavailable {
-            call: call.to_owned(),
-            status: None,
-            reason: crate::http_client::describe(&error),
-            retry_after: None,
-        };
-        let mut response = request.send().await.map_err(unavailable)?;
-        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let mut answer = Answer {
-            status: response.status(),
-            retry_after: retry_after.map(str::to_owned),
-            body: Vec::new(),
-        };
-        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-            if answer.body.len() + chunk.len() > MAX_ANSWER {
-                return Err(unreadable(call, &format!("more than {MAX_ANSWER} bytes")));
-            }
-            answer.body.extend_from_slice(&chunk);
+    }
+
+    async fn list(&self, call: &str, path: String) -> Result<Vec<answer::Item>, CallError> {
+        let mut items = Vec::new();
+        let mut next = Some(path);
+        for _ in 0..MAX_PAGES {
+            let Some(link) = next else { return Ok(items) };
+            let answer = self.call(call, Method::Get, &link, None, None).await?;
+            let page = answer.read(call, None, answer::page)?;
+            items.extend(page.value);
+            next = page.next_link.filter(|link| !link.is_empty());
         }
-        Ok(answer)
+        Err(unreadable(call, &format!("it has more than {MAX_PAGES} pages")))
     }
 }
 
 impl Registry for Arm {
+    async fn registries(&self, scope: &Scope) -> Result<Vec<RegistryId>, CallError> {
+        let all = "providers/Microsoft.Devices/provisioningServices";
+        let path = match scope {
+            Scope::Registry(registry) => return Ok(vec![registry.clone()]),
+            Scope::Subscription(_) | Scope::ResourceGroup(..) => format!("{}/{all}", scope.path()),
+        };
+        let call = format!("listing the DPS instances in {scope}");
+        let items = self.list(&call, path).await?;
+        let parsed = items
+            .iter()
+            .map(|item| RegistryId::parse(&item.id).map_err(|error| unreadable(&call, &error.to_string())));
+        parsed.collect()
+    }
+
+    async fn certificates(&self, registry: &RegistryId) -> Result<Vec<(CertificateId, bool)>, CallError> {
+        let call = format!("listing the certificates of {registry}");
+        let items = self.list(&call, format!("{}/certificates", registry.path())).await?;
+        let parsed = items.iter().map(|item| match CertificateId::parse(&item.id) {
+            Ok(id) => Ok((id, item.is_verified())),
+            Err(error) => Err(unreadable(&call, &error.to_string())),
+        });
+        parsed.collect()
+    }
+
     async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {
         let call = format!("reading {id}");
-        let answer = self.call(&call, Method::GET, &id.path(), None, None).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let answer = self.call(&call, Method::Get, &id.path(), None, None).await?;
+        if answer.status == StatusCode::NotFound {
             return Ok(None);
         }
-        answer.read(&call, id, answer::registered).map(Some)
+        answer.read(&call, Some(id), answer::registered).map(Some)
     }
 
     async fn generate_verification_code(
@@ -111,16 +158,16 @@ impl Registry for Arm {
     ) -> Result<Challenge, CallError> {
         let call = format!("asking for a verification code for {id}");
         let path = format!("{}/generateVerificationCode", id.path());
-        let answer = self.call(&call, Method::POST, &path, Some(etag), None).await?;
-        answer.vanished(&call)?.read(&call, id, answer::challenge)
+        let answer = self.call(&call, Method::Post, &path, Some(etag), None).await?;
+        answer.vanished(&call)?.read(&call, Some(id), answer::challenge)
     }
 
     async fn verify(&self, id: &CertificateId, etag: &Etag, proof: &Proof) -> Result<Registered, CallError> {
         let call = format!("handing in the proof for {id}");
         let path = format!("{}/verify", id.path());
         let body = json!({ "certificate": proof.to_base64() });
-        let answer = self.call(&call, Method::POST, &path, Some(etag), Some(body)).await?;
-        answer.vanished(&call)?.read(&call, id, answer::registered)
+        let answer = self.call(&call, Method::Post, &path, Some(etag), Some(body)).await?;
+        answer.vanished(&call)?.read(&call, Some(id), answer::registered)
     }
 }
 
@@ -128,7 +175,7 @@ impl Answer {
     /// A certificate that is gone when we write to it has been deleted in between.
     fn vanished(self, call: &str) -> Result<Answer, CallError> {
         match self.status {
-            StatusCode::NOT_FOUND => Err(CallError::Changed { call: call.to_owned() }),
+            StatusCode::NotFound => Err(CallError::Changed { call: call.to_owned() }),
             _ => Ok(self),
         }
     }
@@ -136,14 +183,14 @@ impl Answer {
     fn read<T>(
         &self,
         call: &str,
-        id: &CertificateId,
+        id: Option<&CertificateId>,
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Result<T, CallError> {
-        if self.status == StatusCode::OK {
+        if self.status == StatusCode::Ok {
             return read(&self.body).map_err(|reason| unreadable(call, &reason));
         }
         let answer = answer::error_answer(&self.body);
-        let status = self.status.as_u16();
+        let status = u16::from(self.status);
         Err(match Advice::for_status(status) {
             Advice::LookAgain => CallError::Changed { call: call.to_owned() },
             Advice::TryLater => CallError::Unavailable {
@@ -157,7 +204,7 @@ impl Answer {
                 status,
                 code: answer.code,
                 message: answer.message,
-                remedy: (status == 403).then(|| {
+                remedy: id.filter(|_| status == 403).map(|id| {
                     format!(
                         "give the app's identity a role with this action: az role assignment create --assignee \
                          <identity> --role <role> --scope {}",

@@ -5,7 +5,7 @@
 //! renewed in the vault and not yet in the registry), and, where pulling keys is allowed, the secret of that
 //! name.
 
-mod answer;
+pub mod answer;
 mod calls;
 mod remedy;
 

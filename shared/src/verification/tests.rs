@@ -2,6 +2,7 @@ use url::Url;
 
 use super::*;
 use crate::ca::CaCertificate;
+use crate::reason::Reason;
 use crate::testing::{self, CODE, P256};
 use crate::trust::Grant;
 use crate::vault::{KeyUse, Kind, ObjectId};
@@ -15,7 +16,7 @@ fn id() -> CertificateId {
 }
 
 fn run() -> Verification {
-    Verification::new(id())
+    Verification::new(Upload { id: id(), at: None })
 }
 
 fn thumbprint(of: u8) -> Thumbprint {
@@ -24,7 +25,7 @@ fn thumbprint(of: u8) -> Thumbprint {
 
 fn registered(of: u8, etag: &str, is_verified: bool) -> Registered {
     let etag = Etag::parse(etag).expect("an etag");
-    Registered { etag, thumbprint: thumbprint(of), is_verified, certificate: None }
+    Registered { etag, thumbprint: thumbprint(of), is_verified, updated: None, certificate: None }
 }
 
 fn found(grant: Option<&str>) -> Search {
@@ -240,8 +241,8 @@ fn a_ca_outside_its_validity_ends_the_run_before_a_code_is_asked_for() {
     let (search, certificate) = found_certificate(30);
     let rows = [
         ("now", now(), None),
-        ("too late", certificate.not_after() + time::Duration::SECOND, Some("ca-expired")),
-        ("too early", certificate.not_before() - time::Duration::SECOND, Some("ca-not-yet-valid")),
+        ("too late", certificate.not_after() + time::Duration::SECOND, Some(Reason::CaExpired)),
+        ("too early", certificate.not_before() - time::Duration::SECOND, Some(Reason::CaNotYetValid)),
     ];
     for (name, now, reason) in rows {
         let next = run().searched(registered(1, "e1", false), search.clone(), now);
@@ -258,16 +259,16 @@ fn what_was_seen_instead_of_the_ca_decides_what_is_said() {
     let Search::Found(found) = found(None) else { unreachable!("it is found") };
     let (object, other) = (found.object, thumbprint(9));
     let rows = [
-        (vec![], "ca-missing", "az keyvault certificate import"),
-        (vec![nothing()], "ca-missing", "az keyvault certificate import"),
+        (vec![], Reason::CaMissing, "az keyvault certificate import"),
+        (vec![nothing()], Reason::CaMissing, "az keyvault certificate import"),
         (
             vec![nothing(), Sighting::Other { object: object.clone(), thumbprint: other }],
-            "other-certificate",
+            Reason::OtherCertificate,
             "az keyvault certificate download --vault-name my-vault --name root",
         ),
         (
             vec![Sighting::Other { object: object.clone(), thumbprint: other }, Sighting::Deleted(object)],
-            "ca-deleted",
+            Reason::CaDeleted,
             "recover --vault-name my-vault --name root",
         ),
     ];
@@ -279,5 +280,26 @@ fn what_was_seen_instead_of_the_ca_decides_what_is_said() {
         };
         assert_eq!(outcome.reason(), reason, "{seen:?}");
         assert!(outcome.to_string().contains(remedy), "{outcome}");
+    }
+}
+
+#[test]
+fn a_certificate_that_came_as_verified_is_told_from_one_that_was_proven() {
+    let uploaded = now();
+    let rows = [
+        (
+            "never written since",
+            Some(uploaded),
+            Some(uploaded - time::Duration::SECOND),
+            Reason::VerifiedWithoutProof,
+        ),
+        ("written since", Some(uploaded), Some(uploaded + time::Duration::SECOND), Reason::AlreadyVerified),
+        ("the registry does not say when", Some(uploaded), None, Reason::AlreadyVerified),
+        ("the event does not say when", None, Some(uploaded), Reason::AlreadyVerified),
+    ];
+    for (name, at, updated, reason) in rows {
+        let mut run = Verification::new(Upload { id: id(), at });
+        let next = run.looked(Some(Registered { updated, ..registered(1, "e1", true) }));
+        assert!(matches!(&next, Next::Finish(outcome) if outcome.reason() == reason), "{name}: {next:?}");
     }
 }

@@ -7,13 +7,17 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::ca::SignatureAlgorithm;
+use crate::ca::CaCertificate;
+use crate::certificate_id::RegistryId;
+use crate::error::CallError;
 use crate::etag::Etag;
-use crate::proof::RawSignature;
-use crate::registry::Challenge;
+use crate::outcome::Failure;
+use crate::proof::{Proof, RawSignature};
+use crate::pulled_key::PulledKey;
+use crate::registry::{Challenge, Registered};
 use crate::testing::{self, CODE, P256};
-use crate::trust::Grant;
-use crate::vault::{Found, Kind, Search};
+use crate::trust::{Grant, Scope};
+use crate::vault::{Found, KeyUse, Kind, ObjectId, ReadError, Search, Wanted};
 
 const RESOURCE_GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg";
 
@@ -40,6 +44,7 @@ impl OneCertificate {
             etag: etag(state.etag),
             thumbprint: self.ca.thumbprint(),
             is_verified: state.is_verified,
+            updated: None,
             certificate: Some(self.ca.clone()),
         }
     }
@@ -59,6 +64,15 @@ impl OneCertificate {
 }
 
 impl Registry for &OneCertificate {
+    async fn registries(&self, _scope: &Scope) -> Result<Vec<RegistryId>, CallError> {
+        Ok(vec![id().registry().clone()])
+    }
+
+    async fn certificates(&self, _registry: &RegistryId) -> Result<Vec<(CertificateId, bool)>, CallError> {
+        let state = self.state.lock().expect("no test panics while holding it");
+        Ok(vec![(id(), state.is_verified)])
+    }
+
     async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {
         let hangs = self.state.lock().expect("no test panics while holding it").hangs;
         if hangs {
@@ -163,9 +177,13 @@ fn peers(state: State) -> (OneCertificate, OneKey) {
     (OneCertificate { ca: ca.clone(), state: Mutex::new(state) }, OneKey { key, ca, secret: None })
 }
 
-async fn verify(registry: &OneCertificate, vault: &OneKey) -> Outcome {
+fn verifier<'a>(registry: &'a OneCertificate, vault: &'a OneKey) -> Verifier<&'a OneCertificate, &'a OneKey> {
     let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
-    Verifier::new(registry, vault, served).verify(&id()).await
+    Verifier::new(registry, vault, served, Limits::default())
+}
+
+async fn verify(registry: &OneCertificate, vault: &OneKey) -> Arc<Outcome> {
+    verifier(registry, vault).verify(&Upload { id: id(), at: None }).await
 }
 
 fn handed_in(registry: &OneCertificate) -> u32 {
@@ -176,9 +194,9 @@ fn handed_in(registry: &OneCertificate) -> u32 {
 async fn an_unverified_certificate_becomes_verified_once() {
     let (registry, vault) = peers(State::default());
     let first = verify(&registry, &vault).await;
-    assert!(matches!(first, Outcome::Verified { .. }), "{first}");
+    assert!(matches!(*first, Outcome::Verified { .. }), "{first}");
     let second = verify(&registry, &vault).await;
-    assert!(matches!(second, Outcome::AlreadyVerified), "{second}");
+    assert!(matches!(*second, Outcome::AlreadyVerified), "{second}");
     assert_eq!(handed_in(&registry), 1);
 }
 
@@ -188,7 +206,7 @@ async fn a_pulled_key_proves_it_as_well() {
     let pem = vault.key.private_key_to_pem_pkcs8().expect("encodes");
     vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
     let outcome = verify(&registry, &vault).await;
-    assert!(matches!(outcome, Outcome::Verified { .. }), "{outcome}");
+    assert!(matches!(*outcome, Outcome::Verified { .. }), "{outcome}");
 }
 
 #[tokio::test]
@@ -197,7 +215,7 @@ async fn a_secret_with_another_key_signs_nothing() {
     let pem = testing::key(P256).private_key_to_pem_pkcs8().expect("encodes");
     vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
     let outcome = verify(&registry, &vault).await;
-    assert!(matches!(outcome, Outcome::Failed(Failure::WrongSecret { .. })), "{outcome}");
+    assert!(matches!(*outcome, Outcome::Failed(Failure::WrongSecret { .. })), "{outcome}");
     assert_eq!(handed_in(&registry), 0);
 }
 
@@ -206,7 +224,7 @@ async fn writers_in_between_cost_another_look_each() {
     for intruders in 1..4 {
         let (registry, vault) = peers(State { intruders, ..State::default() });
         let outcome = verify(&registry, &vault).await;
-        assert!(matches!(outcome, Outcome::Verified { .. }), "{intruders} intruders: {outcome}");
+        assert!(matches!(*outcome, Outcome::Verified { .. }), "{intruders} intruders: {outcome}");
         assert_eq!(handed_in(&registry), 1, "{intruders} intruders");
     }
 }
@@ -215,7 +233,7 @@ async fn writers_in_between_cost_another_look_each() {
 async fn a_certificate_that_never_rests_is_left_alone() {
     let (registry, vault) = peers(State { intruders: u32::MAX, ..State::default() });
     let outcome = verify(&registry, &vault).await;
-    assert!(matches!(outcome, Outcome::TryAgain(_)), "{outcome}");
+    assert!(matches!(*outcome, Outcome::TryAgain(_)), "{outcome}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,6 +241,6 @@ async fn a_registry_that_hangs_ends_at_the_deadline() {
     let (registry, vault) = peers(State { hangs: true, ..State::default() });
     let begun = Instant::now();
     let outcome = verify(&registry, &vault).await;
-    assert!(matches!(outcome, Outcome::TryAgain(_)), "{outcome}");
-    assert_eq!(begun.elapsed().as_secs(), DEADLINE.as_secs());
+    assert!(matches!(*outcome, Outcome::TryAgain(_)), "{outcome}");
+    assert_eq!(begun.elapsed().as_secs(), Limits::default().deadline.as_secs());
 }

@@ -63,7 +63,7 @@ fn versioned(id: Option<String>, vault: &Arc<Url>, kind: Kind) -> Result<ObjectI
 }
 
 /// What an SDK call that failed asks of us.
-pub(super) fn call_error(call: &str, object: &ObjectId, error: &azure_core::Error) -> CallError {
+pub fn call_error(call: &str, object: &ObjectId, error: &azure_core::Error) -> CallError {
     let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
         return CallError::Unavailable {
             call: call.to_owned(),

@@ -1,0 +1,110 @@
+//! The table of outcomes: every way a run can end, what it means, and what the Functions host is told.
+//!
+//! Event Grid delivers an event again for up to a day when it is told that something failed. That is right
+//! for what time mends and wrong for what a person has to mend, which is therefore told as a success, loudly
+//! logged, and tried again by the sweep.
+
+/// What the Functions host is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 200: it is done.
+    Done,
+    /// 200, with an error in the log: delivering the event again would change nothing.
+    Loud,
+    /// 503: Event Grid delivers the event again, for up to a day.
+    DeliverAgain,
+}
+
+impl Answer {
+    /// In words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Answer::Done => "200, done",
+            Answer::Loud => "200, and an error in the log",
+            Answer::DeliverAgain => "503, deliver it again",
+        }
+    }
+}
+
+macro_rules! table {
+    ($($variant:ident, $name:literal, $answer:ident, $meaning:literal;)+) => {
+        /// How a run ended.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $meaning] $variant),+ }
+
+        impl Reason {
+            /// All of them, in the order of the table.
+            pub const ALL: &[Reason] = &[$(Reason::$variant),+];
+
+            /// One word for logs and counters.
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name),+ }
+            }
+
+            /// What the Functions host is told.
+            pub fn answer(self) -> Answer {
+                match self { $(Reason::$variant => Answer::$answer),+ }
+            }
+
+            /// One sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Reason::$variant => $meaning),+ }
+            }
+        }
+    };
+}
+
+table! {
+    Verified, "verified", Done, "This run proved possession, and the registry says so.";
+    AlreadyVerified, "already-verified", Done, "Nothing was left to do.";
+    VerifiedWithoutProof, "verified-without-proof", Done, "It was uploaded as verified; nobody proved anything.";
+    Gone, "gone", Done, "There is no such certificate (any more).";
+    RegistryNotServed, "registry-not-served", Loud, "The allow-list does not cover the registry.";
+    NoGrant, "no-grant", Loud, "The CA's owner did not tag it for the registry.";
+    CaMissing, "ca-missing", Loud, "No vault holds the CA.";
+    OtherCertificate, "other-certificate", Loud, "The vault has another certificate under that name.";
+    CaDeleted, "ca-deleted", Loud, "The CA is deleted in the vault, and can be recovered.";
+    CaExpired, "ca-expired", Loud, "The CA has expired.";
+    CaNotYetValid, "ca-not-yet-valid", Loud, "The CA's validity has not begun.";
+    CaUnsuitable, "ca-unsuitable", Loud, "The CA's key is of a kind that cannot be used.";
+    OtherKey, "other-key", Loud, "Same thumbprint, another public key.";
+    WrongSecret, "wrong-secret", Loud, "The secret holds no usable key of the CA.";
+    UnexpectedCode, "unexpected-code", Loud, "The registry's code is nothing to sign.";
+    NoProof, "no-proof", Loud, "The certificate could not be made, or did not pass its checks.";
+    KeyDisabled, "key-disabled", Loud, "The key or secret is disabled.";
+    KeyCannotSign, "key-cannot-sign", Loud, "The key does not allow signing.";
+    KeyNotValidNow, "key-not-valid-now", Loud, "The vault signs only within the key's validity.";
+    Firewall, "firewall", Loud, "The vault's firewall keeps the app out.";
+    AccessRefused, "access-refused", Loud, "The app's identity lacks a right.";
+    Refused, "refused", Loud, "A peer said no.";
+    NotAccepted, "not-accepted", Loud, "The registry took the proof and still says unverified.";
+    Throttled, "throttled", DeliverAgain, "A peer asked to be left alone for a while.";
+    TokenRefused, "token-refused", DeliverAgain, "A peer did not take the token.";
+    Unavailable, "unavailable", DeliverAgain, "A peer failed.";
+    Unreachable, "unreachable", DeliverAgain, "A peer did not answer, or not so that it could be read.";
+    Contended, "contended", DeliverAgain, "Others kept writing to the certificate.";
+    Deadline, "deadline", DeliverAgain, "Time was up.";
+    Broken, "broken", DeliverAgain, "A defect of this program.";
+}
+
+/// The table in Markdown, as the README prints it.
+pub fn markdown() -> String {
+    let rows = Reason::ALL.iter().map(|reason| {
+        format!("| `{}` | {} | {} |\n", reason.name(), reason.meaning(), reason.answer().meaning())
+    });
+    ["| outcome | means | the host is told |\n| --- | --- | --- |\n".to_owned()]
+        .into_iter()
+        .chain(rows)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_prints_this_very_table() {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&markdown()), "put this into README.md:\n{}", markdown());
+    }
+}

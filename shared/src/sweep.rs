@@ -1,0 +1,128 @@
+//! Looks for what events missed: every unverified certificate of every registry served goes through the same
+//! verifier. It is what makes a lost event harmless, and what comes back to a CA that somebody has mended.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream;
+use tokio::time::{Instant, timeout_at};
+
+use crate::certificate_id::{CertificateId, RegistryId};
+use crate::error::CallError;
+use crate::event::Upload;
+use crate::outcome::Outcome;
+use crate::reason::{Answer, Reason};
+use crate::registry::Registry;
+use crate::trust::Scope;
+use crate::vault::Vault;
+use crate::verifier::Verifier;
+
+/// What a sweep found and did.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Registries looked into.
+    pub registries: usize,
+    /// Certificates in them.
+    pub found: usize,
+    /// Of those, verified before the sweep.
+    pub verified_before: usize,
+    /// What became of the others.
+    pub ended: Vec<(CertificateId, Arc<Outcome>)>,
+    /// Lists that could not be read.
+    pub unread: Vec<CallError>,
+    /// Certificates there was no time for.
+    pub left: usize,
+}
+
+impl<R: Registry, V: Vault> Verifier<R, V> {
+    /// Sweeps once, within the time and the share of the process that a sweep may take.
+    pub async fn sweep(&self) -> Report {
+        let end = Instant::now() + self.limits.sweep;
+        let mut report = Report::default();
+        let mut unverified = Vec::new();
+        for registry in self.registries(&mut report, end).await {
+            match timeout_at(end, self.registry.certificates(&registry)).await {
+                Ok(Ok(certificates)) => {
+                    report.registries += 1;
+                    report.found += certificates.len();
+                    let open = certificates.into_iter().filter(|(_, is_verified)| !is_verified);
+                    unverified.extend(open.map(|(id, _)| id));
+                }
+                Ok(Err(error)) => report.unread.push(error),
+                Err(_) => break,
+            }
+        }
+        report.verified_before = report.found - unverified.len();
+        let open = unverified.len();
+        let mut runs = stream::iter(unverified)
+            .map(|id| async move {
+                let outcome = self.verify(&Upload { id: id.clone(), at: None }).await;
+                (id, outcome)
+            })
+            .buffer_unordered(self.limits.at_once_in_sweep);
+        while let Ok(Some(ended)) = timeout_at(end, runs.next()).await {
+            report.ended.push(ended);
+        }
+        report.left = open - report.ended.len();
+        report
+    }
+
+    async fn registries(&self, report: &mut Report, end: Instant) -> Vec<RegistryId> {
+        let mut registries: Vec<RegistryId> = Vec::new();
+        for scope in self.served.scopes() {
+            for registry in self.registries_in(scope, report, end).await {
+                if !registries.contains(&registry) {
+                    registries.push(registry);
+                }
+            }
+        }
+        registries
+    }
+
+    async fn registries_in(&self, scope: &Scope, report: &mut Report, end: Instant) -> Vec<RegistryId> {
+        match timeout_at(end, self.registry.registries(scope)).await {
+            Ok(Ok(registries)) => registries,
+            Ok(Err(error)) => {
+                report.unread.push(error);
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+impl Report {
+    /// How often each outcome there was, without those of certificates that were verified before.
+    pub fn outcomes(&self) -> BTreeMap<Reason, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, outcome) in &self.ended {
+            *counts.entry(outcome.reason()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Whether a person should look at it.
+    pub fn is_loud(&self) -> bool {
+        let quiet = self.ended.iter().all(|(_, outcome)| outcome.reason().answer() == Answer::Done);
+        !(quiet && self.unread.is_empty() && self.left == 0)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { registries, found, verified_before, .. } = self;
+        write!(
+            f,
+            "{found} certificates in {registries} registries, {verified_before} of them verified before"
+        )?;
+        for (reason, count) in self.outcomes() {
+            write!(f, ", {count} {}", reason.name())?;
+        }
+        if self.left > 0 {
+            write!(f, ", {} left for the next time", self.left)?;
+        }
+        self.unread.iter().try_for_each(|error| write!(f, "; {error}"))
+    }
+}

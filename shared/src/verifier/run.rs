@@ -1,0 +1,189 @@
+//! One run: each decision carried out, one call at a time.
+
+use std::time::Duration;
+
+use openssl::sha::sha256;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::Verifier;
+use crate::ca::CaCertificate;
+use crate::certificate_id::CertificateId;
+use crate::error::CallError;
+use crate::event::Upload;
+use crate::outcome::{Failure, Outcome, Trouble};
+use crate::proof::{Proof, ProofError, UnsignedProof};
+use crate::pulled_key::PulledKey;
+use crate::registry::{Registered, Registry};
+use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
+use crate::verification::{Allowed, Next, Verification};
+use crate::verification_code::VerificationCode;
+
+/// The longest first pause after trouble; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Why there is no proof: the call failed, or somebody has to mend something.
+enum NoProof {
+    Call(CallError),
+    Failure(Failure),
+}
+
+impl<R: Registry, V: Vault> Verifier<R, V> {
+    /// Goes on until the decision is that it is over; nothing waits beyond the deadline.
+    pub(super) async fn run(&self, upload: &Upload, deadline: Instant) -> Outcome {
+        let id = &upload.id;
+        let mut run = Verification::new(upload.clone());
+        let mut next = run.begin(&self.served);
+        loop {
+            debug!(certificate = %id, step = step_name(&next), "next step");
+            next = match next {
+                Next::Look => match self.registry.get(id).await {
+                    Ok(registered) => run.looked(registered),
+                    Err(error) => run.failed(error),
+                },
+                Next::Wait { trouble, at_least, error } => {
+                    let pause = pause(trouble, at_least);
+                    if Instant::now() + pause >= deadline {
+                        return Outcome::TryAgain(Trouble::Unavailable(error));
+                    }
+                    warn!(certificate = %id, %error, pause_ms = pause.as_millis(), "waiting before looking again");
+                    tokio::time::sleep(pause).await;
+                    Next::Look
+                }
+                Next::Search(registered) => {
+                    let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
+                    match self.vault.find(wanted).await {
+                        Ok(search) => run.searched(registered, search, (self.now)()),
+                        Err(error) => run.failed(error),
+                    }
+                }
+                Next::RequestCode(registered, _) => {
+                    match self.registry.generate_verification_code(id, &registered.etag).await {
+                        Ok(challenge) => run.challenged(challenge),
+                        Err(error) => run.failed(error),
+                    }
+                }
+                Next::Prove { code, registered, allowed } => {
+                    match self.prove(id, &code, &registered, &allowed).await {
+                        Ok(proof) => run.proven(&registered, proof),
+                        Err(NoProof::Call(error)) => run.failed(error),
+                        Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
+                    }
+                }
+                Next::HandIn(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
+                    Ok(registered) => run.handed_in(&registered),
+                    Err(error) => run.failed(error),
+                },
+                Next::Finish(outcome) => return outcome,
+            };
+        }
+    }
+
+    async fn prove(
+        &self,
+        id: &CertificateId,
+        code: &VerificationCode,
+        registered: &Registered,
+        allowed: &Allowed,
+    ) -> Result<Proof, NoProof> {
+        let (key, certificate, or_read) = match &allowed.ca.key {
+            KeyUse::ReadSecret => {
+                return self.prove_with_secret(id, code, registered, &allowed.ca.object).await;
+            }
+            KeyUse::SignInVault { key, certificate, or_read } => (key, certificate, or_read),
+        };
+        let failed = |error| Failure::Proof { object: allowed.ca.object.clone(), error };
+        let unsigned = self.unsigned(certificate, code).await.map_err(failed)?;
+        self.announce(id, key, &unsigned);
+        let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
+        match (self.vault.sign(key, certificate.algorithm(), &digest).await, or_read) {
+            (Ok(signature), _) => Ok(unsigned.assemble(&signature).map_err(failed)?),
+            (Err(error @ CallError::Refused { status: 403, .. }), Some(secret)) => {
+                info!(certificate = %id, %error, %secret, "the vault will not sign, so the key is pulled");
+                self.prove_with_secret(id, code, registered, secret).await
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    async fn prove_with_secret(
+        &self,
+        id: &CertificateId,
+        code: &VerificationCode,
+        registered: &Registered,
+        secret: &ObjectId,
+    ) -> Result<Proof, NoProof> {
+        let failed = |error| Failure::Proof { object: secret.clone(), error };
+        let wrong = |reason| Failure::WrongSecret {
+            object: secret.clone(),
+            thumbprint: registered.thumbprint,
+            reason,
+        };
+        let pulled = self.vault.read_key(secret).await.map_err(|error| match error {
+            ReadError::Call(error) => NoProof::Call(error),
+            ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
+        })?;
+        let ca = ca_of(&pulled, registered).map_err(wrong)?;
+        let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
+        self.announce(id, secret, &unsigned);
+        let signature = pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
+        Ok(unsigned.assemble(&signature).map_err(failed)?)
+    }
+
+    async fn unsigned(
+        &self,
+        ca: &CaCertificate,
+        code: &VerificationCode,
+    ) -> Result<UnsignedProof, ProofError> {
+        let leaf = self.leaf_keys.public_key_info(ca.algorithm()).await?;
+        UnsignedProof::build(ca, code, leaf, (self.now)())
+    }
+
+    /// Written before a key is used, so that no signature is ever made without a trace.
+    fn announce(&self, id: &CertificateId, key: &ObjectId, unsigned: &UnsignedProof) {
+        let digest: String = sha256(unsigned.tbs()).iter().map(|byte| format!("{byte:02x}")).collect();
+        info!(certificate = %id, %key, tbs_sha256 = digest, "about to sign a verification certificate");
+    }
+}
+
+impl From<CallError> for NoProof {
+    fn from(error: CallError) -> Self {
+        NoProof::Call(error)
+    }
+}
+
+impl From<Failure> for NoProof {
+    fn from(failure: Failure) -> Self {
+        NoProof::Failure(failure)
+    }
+}
+
+/// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows. The
+/// full public key decides; the thumbprint alone would be SHA-1.
+fn ca_of(pulled: &PulledKey, registered: &Registered) -> Result<CaCertificate, String> {
+    let wanted = registered.thumbprint;
+    let shown = registered.certificate.as_ref().filter(|shown| shown.thumbprint() == wanted);
+    match pulled.certificate(wanted).or(shown) {
+        Some(ca) if pulled.belongs_to(ca) => Ok(ca.clone()),
+        Some(_) => Err("its key is another one".to_owned()),
+        None => Err("the CA certificate does not stand beside the key; add it to the secret".to_owned()),
+    }
+}
+
+/// Exponential with full jitter, and never less than the peer asked for.
+fn pause(trouble: u32, at_least: Option<Duration>) -> Duration {
+    let longest = FIRST_PAUSE * 2_u32.saturating_pow(trouble - 1);
+    longest.mul_f64(fastrand::f64()).max(at_least.unwrap_or_default())
+}
+
+fn step_name(next: &Next) -> &'static str {
+    match next {
+        Next::Look => "look",
+        Next::Wait { .. } => "wait",
+        Next::Search(_) => "search",
+        Next::RequestCode(..) => "request code",
+        Next::Prove { .. } => "prove",
+        Next::HandIn(..) => "hand in",
+        Next::Finish(_) => "finish",
+    }
+}
