@@ -126,3 +126,6 @@ impl fmt::Display for Report {
         self.unread.iter().try_for_each(|error| write!(f, "; {error}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

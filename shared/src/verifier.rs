@@ -92,16 +92,20 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     /// the deadline; what has been left half-done then, the next delivery finishes.
     pub async fn verify(&self, upload: &Upload) -> Arc<Outcome> {
         let deadline = Instant::now() + self.limits.deadline;
+        let too_late = || {
+            let trouble = Trouble::Deadline { certificate: upload.id.clone(), limit: self.limits.deadline };
+            Arc::new(Outcome::TryAgain(trouble))
+        };
         let run = self.flights.run(&upload.id, || async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
+            if Instant::now() >= deadline {
+                return too_late();
+            }
             let outcome = self.run(upload, deadline).await;
             Arc::new(self.recall(&upload.id, outcome))
         });
-        timeout_at(deadline, run).await.unwrap_or_else(|_| {
-            let trouble = Trouble::Deadline { certificate: upload.id.clone(), limit: self.limits.deadline };
-            Arc::new(Outcome::TryAgain(trouble))
-        })
+        timeout_at(deadline, run).await.unwrap_or_else(|_| too_late())
     }
 
     /// Remembers a proof, and corrects "without proof" for a certificate that was proven here: within the

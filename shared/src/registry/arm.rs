@@ -225,3 +225,6 @@ fn unreadable(call: &str, reason: &str) -> CallError {
         retry_after: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

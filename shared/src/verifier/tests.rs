@@ -36,6 +36,8 @@ struct State {
     intruders: u32,
     /// Answers nothing, ever.
     hangs: bool,
+    looks: u32,
+    updated: Option<OffsetDateTime>,
 }
 
 impl OneCertificate {
@@ -44,9 +46,13 @@ impl OneCertificate {
             etag: etag(state.etag),
             thumbprint: self.ca.thumbprint(),
             is_verified: state.is_verified,
-            updated: None,
+            updated: state.updated,
             certificate: Some(self.ca.clone()),
         }
+    }
+
+    fn looks(&self) -> u32 {
+        self.state.lock().expect("no test panics while holding it").looks
     }
 
     fn write(&self, etag_: &Etag) -> Result<std::sync::MutexGuard<'_, State>, CallError> {
@@ -74,7 +80,12 @@ impl Registry for &OneCertificate {
     }
 
     async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {
-        let hangs = self.state.lock().expect("no test panics while holding it").hangs;
+        let hangs = {
+            let mut state = self.state.lock().expect("no test panics while holding it");
+            state.looks += 1;
+            state.hangs
+        };
+        tokio::task::yield_now().await;
         if hangs {
             std::future::pending::<()>().await;
         }
@@ -243,4 +254,48 @@ async fn a_registry_that_hangs_ends_at_the_deadline() {
     let outcome = verify(&registry, &vault).await;
     assert!(matches!(*outcome, Outcome::TryAgain(_)), "{outcome}");
     assert_eq!(begun.elapsed().as_secs(), Limits::default().deadline.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_may_run_at_once_wait_their_turn_inside_the_deadline() {
+    let (registry, vault) = peers(State { hangs: true, ..State::default() });
+    let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
+    let limits = Limits { at_once: 2, ..Limits::default() };
+    let verifier = Verifier::new(&registry, &vault, served, limits);
+    let begun = Instant::now();
+    let uploads: Vec<Upload> = (0..10).map(|number| upload(&format!("ca-{number}"))).collect();
+    let outcomes = futures::future::join_all(uploads.iter().map(|upload| verifier.verify(upload))).await;
+    assert!(outcomes.iter().all(|outcome| matches!(**outcome, Outcome::TryAgain(Trouble::Deadline { .. }))));
+    assert_eq!(begun.elapsed(), limits.deadline);
+    assert_eq!(registry.looks(), 2, "the others never got a turn");
+}
+
+#[tokio::test]
+async fn deliveries_that_meet_share_runs() {
+    let (registry, vault) = peers(State::default());
+    let verifier = verifier(&registry, &vault);
+    let upload = upload("root");
+    let outcomes = futures::future::join_all((0..20).map(|_| verifier.verify(&upload))).await;
+    let proven = outcomes.iter().filter(|outcome| matches!(***outcome, Outcome::Verified { .. })).count();
+    assert_eq!((proven, handed_in(&registry)), (1, 1));
+    assert!(registry.looks() <= 3, "{} looks", registry.looks());
+}
+
+#[tokio::test]
+async fn what_was_proven_here_is_not_taken_for_a_waived_proof() {
+    let (registry, vault) = peers(State { updated: Some(OffsetDateTime::UNIX_EPOCH), ..State::default() });
+    let verifier = verifier(&registry, &vault);
+    let upload = Upload { id: id(), at: Some(OffsetDateTime::UNIX_EPOCH) };
+    assert!(matches!(*verifier.verify(&upload).await, Outcome::Verified { .. }));
+    assert!(matches!(*verifier.verify(&upload).await, Outcome::AlreadyVerified));
+
+    let (registry, vault) =
+        peers(State { updated: Some(OffsetDateTime::UNIX_EPOCH), is_verified: true, ..State::default() });
+    let outcome = super::tests::verifier(&registry, &vault).verify(&upload).await;
+    assert!(matches!(*outcome, Outcome::VerifiedWithoutProof { .. }), "{outcome}");
+}
+
+fn upload(name: &str) -> Upload {
+    let id = id().to_string().replace("/root", &format!("/{name}"));
+    Upload { id: CertificateId::parse(&id).expect("well-formed"), at: None }
 }

@@ -1,0 +1,136 @@
+//! Sweeps over registries in memory, in virtual time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::*;
+use crate::ca::SignatureAlgorithm;
+use crate::etag::Etag;
+use crate::proof::{Proof, RawSignature};
+use crate::registry::{Challenge, Registered};
+use crate::thumbprint::Thumbprint;
+use crate::trust::Registries;
+use crate::vault::{ObjectId, ReadError, Search, Wanted};
+use crate::verifier::Limits;
+
+const SUBSCRIPTION: &str = "/subscriptions/00000000-0000-0000-0000-000000000000";
+
+/// Two registries with certificates of which the even ones are verified; a look takes a second.
+#[derive(Default)]
+struct Cloud {
+    each: usize,
+    looking: AtomicUsize,
+    most: AtomicUsize,
+    looked_at: Mutex<Vec<String>>,
+    unreadable: Option<&'static str>,
+}
+
+fn registry(name: &str) -> RegistryId {
+    let id =
+        format!("{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Devices/provisioningServices/{name}");
+    RegistryId::parse(&id).expect("well-formed")
+}
+
+impl Registry for &Cloud {
+    async fn registries(&self, scope: &Scope) -> Result<Vec<RegistryId>, CallError> {
+        Ok(match scope {
+            Scope::Registry(registry) => vec![registry.clone()],
+            _ => vec![registry("dps1"), registry("dps2")],
+        })
+    }
+
+    async fn certificates(&self, registry: &RegistryId) -> Result<Vec<(CertificateId, bool)>, CallError> {
+        if self.unreadable == Some(registry.name()) {
+            let (call, code, message) = ("listing".into(), "no".into(), "no".into());
+            return Err(CallError::Refused { call, status: 403, code, message, remedy: None });
+        }
+        let id = |number| {
+            CertificateId::parse(&format!("{registry}/certificates/ca-{number}")).expect("well-formed")
+        };
+        Ok((0..self.each).map(|number| (id(number), number % 2 == 0)).collect())
+    }
+
+    async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {
+        let looking = self.looking.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(looking, Ordering::Relaxed);
+        sleep(Duration::from_secs(1)).await;
+        self.looking.fetch_sub(1, Ordering::Relaxed);
+        self.looked_at.lock().expect("no test panics while holding it").push(id.to_string());
+        let etag = Etag::parse("e").expect("an etag");
+        let thumbprint = Thumbprint::of(b"ca");
+        Ok(Some(Registered { etag, thumbprint, is_verified: false, updated: None, certificate: None }))
+    }
+
+    async fn generate_verification_code(&self, _: &CertificateId, _: &Etag) -> Result<Challenge, CallError> {
+        unreachable!("no CA is found")
+    }
+
+    async fn verify(&self, _: &CertificateId, _: &Etag, _: &Proof) -> Result<Registered, CallError> {
+        unreachable!("no CA is found")
+    }
+}
+
+struct Empty;
+
+impl Vault for Empty {
+    async fn find(&self, _: Wanted<'_>) -> Result<Search, CallError> {
+        Ok(Search::Missing(Vec::new()))
+    }
+
+    async fn sign(&self, _: &ObjectId, _: SignatureAlgorithm, _: &[u8]) -> Result<RawSignature, CallError> {
+        unreachable!("no CA is found")
+    }
+
+    async fn read_key(&self, _: &ObjectId) -> Result<crate::pulled_key::PulledKey, ReadError> {
+        unreachable!("no CA is found")
+    }
+}
+
+async fn sweep(cloud: &Cloud, served: &str, limits: Limits) -> Report {
+    let served = Registries::parse(served).expect("well-formed");
+    Verifier::new(cloud, Empty, served, limits).sweep().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_unverified_certificate_of_every_registry_served_is_tried_once() {
+    let cloud = Cloud { each: 10, ..Cloud::default() };
+    // The second entry is covered by the first.
+    let served = format!("{SUBSCRIPTION},{}", registry("dps1"));
+    let report = sweep(&cloud, &served, Limits::default()).await;
+    assert_eq!((report.registries, report.found, report.verified_before, report.left), (2, 20, 10, 0));
+    assert_eq!(report.outcomes(), BTreeMap::from([(Reason::CaMissing, 10)]));
+    assert!(report.is_loud());
+    assert_eq!(
+        report.to_string(),
+        "20 certificates in 2 registries, 10 of them verified before, 10 ca-missing"
+    );
+    assert_eq!(cloud.looked_at.lock().expect("the sweep is over").len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_takes_its_share_and_no_more() {
+    let cloud = Cloud { each: 40, ..Cloud::default() };
+    let limits = Limits { at_once_in_sweep: 3, ..Limits::default() };
+    sweep(&cloud, SUBSCRIPTION, limits).await;
+    assert_eq!(cloud.most.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_is_no_time_for_is_left_for_the_next_one() {
+    let cloud = Cloud { each: 100, ..Cloud::default() };
+    let limits = Limits { at_once_in_sweep: 1, sweep: Duration::from_millis(10_500), ..Limits::default() };
+    let report = sweep(&cloud, SUBSCRIPTION, limits).await;
+    assert_eq!((report.ended.len(), report.left), (10, 90));
+    assert!(report.to_string().ends_with("90 left for the next time"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_cannot_be_read_does_not_keep_the_others_from_it() {
+    let cloud = Cloud { each: 2, unreadable: Some("dps1"), ..Cloud::default() };
+    let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
+    assert_eq!((report.registries, report.ended.len(), report.unread.len()), (1, 1, 1));
+    assert!(report.is_loud());
+}
