@@ -19,7 +19,7 @@ use crate::dps::api_version::ApiVersion;
 use crate::dps::{Action, Call, Judge};
 use crate::event_grid::ArmOperation;
 use crate::exchange::{self, Request, Response};
-use crate::faults::Effect;
+use crate::faults::{self, Effect};
 use crate::world::World;
 use answers::Problem;
 pub use answers::fault;
@@ -115,7 +115,13 @@ impl Visit<'_> {
             },
             stamp: mint.stamp(self.now),
         };
-        let result = call.carry_out(action, certificates, mint, &mut world.random);
+        let mut result = call.carry_out(action, certificates, mint, &mut world.random);
+        if self.effect == Some(Effect::StaleEtag)
+            && let Some(certificate) = action.certificate().and_then(|name| certificates.get(name))
+        {
+            let former = certificate.former_etag().as_str();
+            result = result.map(|response| faults::answers::with_etag(response, former));
+        }
         if overtaken {
             let resource = &self.route.resource_id;
             self.publish(world, route::CERTIFICATE_WRITTEN, "PUT", resource, SOMEBODY_ELSE);

@@ -24,8 +24,8 @@ pub async fn run(emulator: Emulator) {
     loop {
         // Whatever changes from here on ends the wait below.
         changes.mark_unchanged();
-        for delivery in take_due(&emulator) {
-            sending.spawn(send(emulator.clone(), client.clone(), delivery));
+        for (delivery, fault) in take_due(&emulator) {
+            sending.spawn(send(emulator.clone(), client.clone(), delivery, fault));
         }
         let due_in = emulator.look(|world, now| world.event_grid.next_due().map(|due| due - now));
         tokio::select! {
@@ -37,8 +37,9 @@ pub async fn run(emulator: Emulator) {
     }
 }
 
-/// Deliveries that are due and that no fault answers for.
-fn take_due(emulator: &Emulator) -> Vec<Delivery> {
+/// Deliveries that are due and that no fault keeps from being sent, each with the fault that will keep its
+/// answer.
+fn take_due(emulator: &Emulator) -> Vec<(Delivery, Option<Effect>)> {
     // Taking counts as a change even when there is nothing to take, so look first.
     if !emulator.look(|world, now| world.event_grid.next_due().is_some_and(|due| due <= now)) {
         return Vec::new();
@@ -46,25 +47,31 @@ fn take_due(emulator: &Emulator) -> Vec<Delivery> {
     emulator.with(|world, now| {
         let due = world.event_grid.take_due(now);
         due.into_iter()
-            .filter_map(|delivery| match world.faults.strike(Operation::Deliver, object(&delivery)) {
-                Some(Effect::Answer(status)) => {
-                    let attempt =
-                        StatusCode::from_u16(status).map_or(Attempt::SocketError, Attempt::Answered);
-                    settle(world, delivery, attempt, now);
-                    None
-                }
-                _ => Some(delivery),
+            .filter_map(|delivery| {
+                let fault = world.faults.strike(Operation::Deliver, object(&delivery));
+                let attempt = match fault {
+                    Some(Effect::Answer(status)) => {
+                        StatusCode::from_u16(status).map_or(Attempt::SocketError, Attempt::Answered)
+                    }
+                    // Nobody waits for real time to see that nothing comes.
+                    Some(Effect::Silence) => Attempt::TimedOut,
+                    Some(Effect::ResetBefore) => Attempt::SocketError,
+                    _ => return Some((delivery, fault)),
+                };
+                settle(world, delivery, attempt, fault, now);
+                None
             })
             .collect()
     })
 }
 
-async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery) {
+async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, fault: Option<Effect>) {
     let mut request = client.post(delivery.endpoint().clone()).body(delivery.body());
     for (name, value) in delivery.headers() {
         request = request.header(name, value);
     }
     let attempt = match request.send().await {
+        Ok(_) if fault == Some(Effect::ResetAfter) => Attempt::SocketError,
         Ok(answer) => Attempt::Answered(answer.status()),
         Err(error) if error.is_timeout() => Attempt::TimedOut,
         Err(error) => {
@@ -72,20 +79,21 @@ async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery) {
             Attempt::SocketError
         }
     };
-    emulator.with(|world, now| settle(world, delivery, attempt, now));
+    emulator.with(|world, now| settle(world, delivery, attempt, fault, now));
 }
 
-fn settle(world: &mut World, delivery: Delivery, attempt: Attempt, now: OffsetDateTime) {
+fn settle(
+    world: &mut World,
+    delivery: Delivery,
+    attempt: Attempt,
+    fault: Option<Effect>,
+    now: OffsetDateTime,
+) {
     let object = object(&delivery).to_owned();
     let number = delivery.attempts_before() + 1;
     let next = world.event_grid.settle(delivery, attempt, now);
-    world.journal.remark(
-        now,
-        Operation::Deliver,
-        &object,
-        attempt.status(),
-        note(number, attempt, next, now),
-    );
+    let note = note(number, attempt, next, now);
+    world.journal.remark(now, Operation::Deliver, &object, attempt.status(), fault, note);
 }
 
 /// What the journal says; a first attempt that succeeds needs no words.
@@ -234,6 +242,29 @@ mod tests {
         publish(&emulator);
         let attempts = after_attempts(&emulator, 1).await;
         assert_eq!(attempts, [(0, Some("attempt 1: no connection; again in 10 s".to_owned()))]);
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_makes_the_event_come_twice_and_a_lost_event_does_not_come_at_all() {
+        for (effect, heard_at_first, note) in [
+            (Effect::ResetAfter, 1, "attempt 1: no connection; again in 10 s"),
+            (Effect::ResetBefore, 0, "attempt 1: no connection; again in 10 s"),
+            (Effect::Silence, 0, "attempt 1: no answer within 30 s; again in 10 s"),
+        ] {
+            let (endpoint, heard) = subscriber(vec![]).await;
+            let emulator = emulator(&endpoint);
+            let (operation, calls) = (Operation::Deliver, Calls::First(1));
+            emulator.with(|world, _| world.faults.add(Fault { operation, object: None, calls, effect }));
+            publish(&emulator);
+            assert_eq!(after_attempts(&emulator, 1).await, [(0, Some(note.to_owned()))], "{effect:?}");
+            assert_eq!(heard.lock().unwrap().len(), heard_at_first, "{effect:?}");
+            let fault = emulator.look(|world, _| world.journal.entries().next().unwrap().fault);
+            assert_eq!(fault, Some(effect));
+
+            emulator.advance(Duration::from_secs(10));
+            assert_eq!(after_attempts(&emulator, 2).await[1].0, 202, "{effect:?}");
+            assert_eq!(heard.lock().unwrap().len(), heard_at_first + 1, "{effect:?}");
+        }
     }
 
     #[tokio::test]

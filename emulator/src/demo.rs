@@ -4,7 +4,6 @@
 //! Every sentence with a tick is checked against the emulated services, not against the story's plan; the
 //! first one that is not so makes the demo fail.
 
-mod authority;
 mod narrator;
 
 use std::io::Write;
@@ -13,13 +12,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::authority::Authority;
 use crate::client::{Answer, Client, ClientError};
 use crate::faults::{Calls, Effect, Fault};
 use crate::journal::Entry;
 use crate::local_azure::LocalAzure;
 use crate::operation::Operation;
 use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, VAULT, World};
-use authority::Authority;
 use narrator::Narrator;
 
 /// The tag with which a CA's owner lets Keyholder prove possession for a registry.
@@ -42,7 +41,13 @@ pub enum DemoError {
     Http(#[from] reqwest::Error),
 }
 
-/// Tells the story in an emulator that has just been started. Says whether all of it was so.
+/// App settings under which nothing but the story happens: no sweep, which would come four times an hour and
+/// whenever the story moves the clock.
+pub fn app_settings() -> Vec<(String, String)> {
+    vec![("AzureWebJobs.SweepUnverified.Disabled".to_owned(), "true".to_owned())]
+}
+
+/// Tells the story in an emulator that has just been started, with [`app_settings`]. Says whether all of it was so.
 pub async fn run(azure: &LocalAzure, out: impl Write, color: bool) -> Result<bool, DemoError> {
     let begun = Instant::now();
     let mut demo = Demo {
@@ -121,6 +126,7 @@ impl<W: Write> Demo<'_, W> {
             });
         });
         let uploaded = self.upload(name, &ca).await?;
+        self.tell_until_quiet().await;
         let stale = self.refusals(name, 412);
         self.claim(stale > 0, "the proof met a 412, because the certificate had been written meanwhile");
         self.is_verified(name, uploaded).await
@@ -233,10 +239,23 @@ impl<W: Write> Demo<'_, W> {
 
     /// Tells each exchange as it happens, until the function app has answered an event about `name`.
     async fn tell_until_answered(&mut self, name: &str) {
+        let is_answer = |entry: &Entry| entry.operation == Operation::Deliver && entry.object == name;
+        self.tell_until(|news| news.iter().any(is_answer)).await;
+    }
+
+    /// The same, until it has answered every event there is: somebody else's write is one too.
+    async fn tell_until_quiet(&mut self) {
+        let emulator = self.azure.emulator();
+        self.tell_until(|_| emulator.look(|world, now| world.event_grid.is_quiet(now))).await;
+        // The last answer may have come between the telling and the look.
+        self.tell();
+    }
+
+    async fn tell_until(&mut self, mut done: impl FnMut(&[Entry]) -> bool) {
         let mut changes = self.azure.emulator().changes();
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
-        while !self.tell().iter().any(|entry| entry.operation == Operation::Deliver && entry.object == name) {
+        while !done(&self.tell()) {
             tokio::select! {
                 _ = changes.changed() => {}
                 () = &mut patience => return,

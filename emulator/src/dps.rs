@@ -39,7 +39,9 @@ pub struct Certificate {
     upload: Upload,
     is_verified: bool,
     pending_code: Option<String>,
+    proof: Option<String>,
     etag: Etag,
+    former_etag: Etag,
     updated: OffsetDateTime,
 }
 
@@ -87,9 +89,19 @@ impl Certificate {
         self.pending_code.as_deref()
     }
 
+    /// The verification certificate that was accepted for it, as it was handed in.
+    pub fn proof(&self) -> Option<&str> {
+        self.proof.as_deref()
+    }
+
     /// Names the present state.
     pub fn etag(&self) -> &Etag {
         &self.etag
+    }
+
+    /// Names the state before the latest write; no state there ever was, if there was one write only.
+    pub fn former_etag(&self) -> &Etag {
+        &self.former_etag
     }
 
     /// When it was last changed.
@@ -98,7 +110,7 @@ impl Certificate {
     }
 
     fn touch(&mut self, stamp: Stamp) {
-        self.etag = stamp.etag;
+        self.former_etag = std::mem::replace(&mut self.etag, stamp.etag);
         self.updated = stamp.at;
     }
 }
@@ -135,6 +147,7 @@ impl Certificates {
         // and drops that of another.
         let same = certificate.upload.thumbprint == upload.thumbprint;
         certificate.is_verified = is_verified.unwrap_or(certificate.is_verified && same);
+        certificate.proof = certificate.proof.take().filter(|_| same);
         certificate.upload = upload;
         certificate.pending_code = None;
         certificate.touch(stamp);
@@ -182,6 +195,7 @@ impl Certificates {
         }
         certificate.is_verified = true;
         certificate.pending_code = None;
+        certificate.proof = Some(proof.to_owned());
         certificate.touch(stamp);
         Ok(certificate)
     }
@@ -210,7 +224,9 @@ impl Certificates {
             upload,
             is_verified: is_verified.unwrap_or(false),
             pending_code: None,
+            proof: None,
             etag: stamp.etag,
+            former_etag: Etag::of_write(0, stamp.at),
             updated: stamp.at,
         });
         Ok(self.0.last().expect("one was just pushed"))

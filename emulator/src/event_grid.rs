@@ -2,10 +2,11 @@
 //!
 //! It only keeps the books: `crate::delivery` posts what is due and comes back with the outcome. So a day of
 //! retries is a handful of calls with a moved clock, and a test may play the subscriber itself. Events reach
-//! the queue at once and in order; the live service is seconds late and promises no order, which
-//! [`EventGrid::redeliver`] can stand in for.
+//! the queue once, at once and in order; the live service promises none of that, and what it may do instead
+//! can be asked for: [`EventGrid::set_copies`], [`EventGrid::hold_back`] and [`EventGrid::redeliver`].
 
 mod delivery;
+mod disorder;
 mod event;
 mod filter;
 mod schedule;
@@ -26,6 +27,7 @@ pub use subscription::{
     Endpoint, InvalidScope, InvalidSubscriptionName, Scope, Subscription, SubscriptionName,
 };
 
+use disorder::Disorder;
 use event::Event;
 
 /// Older deliveries and dead letters make room, so that an emulator may stay up for days.
@@ -41,6 +43,7 @@ pub struct EventGrid {
     history: VecDeque<Delivery>,
     dead_letters: VecDeque<Value>,
     numbered: u64,
+    disorder: Disorder,
 }
 
 impl EventGrid {
@@ -70,9 +73,33 @@ impl EventGrid {
             .map(|(subscription, event)| Delivery::first(subscription, event, now))
             .collect();
         for delivery in deliveries {
-            let delivery = self.queue(delivery, now);
+            for copy in self.disorder.pass(&delivery) {
+                self.queue(copy, now);
+            }
             keep(&mut self.history, delivery);
         }
+    }
+
+    /// From now on each event is delivered so many times, as at-least-once delivery may. With none, events are
+    /// lost: what no service would promise, and what a subscription that is missing for a while looks like.
+    pub fn set_copies(&mut self, copies: usize) {
+        self.disorder.set_copies(copies);
+    }
+
+    /// From now on events wait, until they are released together.
+    pub fn hold_back(&mut self) {
+        self.disorder.hold_back();
+    }
+
+    /// Ends holding back: all that waited becomes due, in an order drawn with this seed. Says how many there
+    /// were. `crate::delivery` sends at once what is due at once; who takes what is due sees the order.
+    pub fn release(&mut self, seed: u64, now: OffsetDateTime) -> usize {
+        let released = self.disorder.release(seed);
+        let count = released.len();
+        for delivery in released {
+            self.queue(delivery, now);
+        }
+        count
     }
 
     /// When the next attempt is due, if anything is waiting.
@@ -135,16 +162,26 @@ impl EventGrid {
         self.dead_letters.iter()
     }
 
-    /// Whether nothing is waiting and nothing is in flight.
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.in_flight.is_empty()
+    /// How many deliveries are on their way or being answered.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
-    fn queue(&mut self, mut delivery: Delivery, due: OffsetDateTime) -> Delivery {
+    /// Whether nothing is waiting, held back or in flight.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.pending.is_empty() && !self.disorder.holds_any()
+    }
+
+    /// Whether nothing happens until the clock moves on: nothing is in flight and nothing is due, though a
+    /// retry may be waiting for its time, and what is held back for its release.
+    pub fn is_quiet(&self, now: OffsetDateTime) -> bool {
+        self.in_flight.is_empty() && self.next_due().is_none_or(|due| due > now)
+    }
+
+    fn queue(&mut self, mut delivery: Delivery, due: OffsetDateTime) {
         self.numbered += 1;
         delivery.number = self.numbered;
-        self.pending.insert((due, delivery.number), delivery.clone());
-        delivery
+        self.pending.insert((due, delivery.number), delivery);
     }
 }
 
@@ -314,6 +351,19 @@ pub(crate) mod tests {
         assert_eq!((again.event_id(), again.body()), (id.as_str(), body));
         assert_eq!(grid.history().count(), 1);
         assert_eq!(grid.redeliver("no such event", NOW), 0);
+    }
+
+    #[test]
+    fn the_grid_is_quiet_while_a_retry_waits_for_its_time() {
+        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
+        assert!(grid.is_quiet(NOW));
+        publish(&mut grid);
+        assert!(!grid.is_quiet(NOW), "due");
+        let delivery = only(grid.take_due(NOW));
+        assert!(!grid.is_quiet(NOW), "in flight");
+        grid.settle(delivery, FAILED, NOW);
+        assert!(grid.is_quiet(NOW) && !grid.is_idle());
+        assert!(!grid.is_quiet(NOW + Duration::from_secs(10)), "due again");
     }
 
     #[test]

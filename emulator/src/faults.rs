@@ -1,36 +1,82 @@
 //! Failures on demand: which call, how often, and what happens instead.
 //!
-//! A plan is deterministic: rules are tried in the order they were added, and each counts its own hits.
+//! A plan is deterministic: rules are tried in the order they were added, the first that strikes decides, and
+//! each counts only the calls that those before it let pass. So "the first call fails, then the next is
+//! throttled" is two rules, and the same calls in the same order meet the same failures. A rule that could
+//! never strike is refused when it is added, because a test that passes for want of a failure shows nothing.
+
+pub(crate) mod answers;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod effect_tests;
+mod validity;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use validity::InvalidFault;
 
 use crate::operation::Operation;
 
 /// One rule of the plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The call it is aimed at.
     pub operation: Operation,
     /// Only calls for this object (as the journal names it), compared without case; `None` for every one.
     pub object: Option<String>,
-    /// How many matching calls it strikes.
+    /// Which of the matching calls it strikes.
     pub calls: Calls,
     /// What happens.
     pub effect: Effect,
 }
 
-/// How many matching calls a rule strikes.
+/// Which matching calls a rule strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Calls {
     /// The first n, then never again.
     First(u32),
+    /// Only the n-th, counted from 1.
+    Nth(u32),
+    /// The k-th, the 2k-th, and so on.
+    Every(u32),
+    /// Some, drawn beforehand: the same seed strikes the same ones.
+    Sometimes {
+        /// How likely each is, in thousandths.
+        per_mille: u16,
+        /// Which draw it is.
+        seed: u64,
+    },
     /// Every one.
     Always,
 }
 
-/// What a struck call meets.
+/// What a struck call meets. "Nothing happens" means that the service never hears of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The service answers this status in its own error form and nothing changes.
+    /// The service answers this status in its own error form, and nothing happens.
     Answer(u16),
+    /// 429 in the service's own error form, and nothing happens.
+    Throttle {
+        /// Seconds in `Retry-After`; `None` leaves the header out.
+        retry_after: Option<u32>,
+    },
+    /// It happens at once, and the answer comes this much later, in real time.
+    Delay(Duration),
+    /// Nothing happens, and no answer ever comes.
+    Silence,
+    /// The connection is reset, and nothing happens.
+    ResetBefore,
+    /// It happens, and then the connection is reset: the answer is lost.
+    ResetAfter,
+    /// It happens, and the answer breaks off in the middle of its body.
+    Truncated,
+    /// A proxy in between answers 200 with an HTML page, and nothing happens.
+    Html,
+    /// It happens, and the answer is 200 with JSON that has none of the expected members.
+    WrongShape,
+    /// It happens, and the answer carries the etag from before the certificate's latest write.
+    StaleEtag,
     /// Somebody else replaces the certificate with itself just before, so that the caller's etag is stale.
     SomebodyElseWrites,
     /// DPS takes any verification certificate for a proof.
@@ -39,32 +85,176 @@ pub enum Effect {
 
 /// The rules in force.
 #[derive(Clone, Debug, Default)]
-pub struct Faults {
-    rules: Vec<(Fault, u32)>,
+pub struct Faults(Vec<Rule>);
+
+/// A fault, and how often it has struck.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    fault: Fault,
+    reached: u64,
+    hits: u64,
+    random: fastrand::Rng,
 }
 
 impl Faults {
     /// Adds a rule after those already there.
+    ///
+    /// # Panics
+    ///
+    /// When the rule can never strike. One that comes from outside the program goes to [`Faults::try_add`].
+    #[track_caller]
     pub fn add(&mut self, fault: Fault) {
-        self.rules.push((fault, 0));
+        if let Err(error) = self.try_add(fault) {
+            panic!("{error}");
+        }
+    }
+
+    /// Adds a rule after those already there, unless it can never strike.
+    pub fn try_add(&mut self, fault: Fault) -> Result<(), InvalidFault> {
+        validity::check(&fault)?;
+        self.0.push(Rule::new(fault));
+        Ok(())
+    }
+
+    /// The rules, in the order they are tried.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.0.iter()
+    }
+
+    /// How many calls were struck, by any rule still in force.
+    pub fn hits(&self) -> u64 {
+        self.0.iter().map(Rule::hits).sum()
     }
 
     /// Forgets every rule.
     pub fn clear(&mut self) {
-        self.rules.clear();
+        self.0.clear();
     }
 
     /// What this call meets, if anything; counts the hit.
     pub fn strike(&mut self, operation: Operation, object: &str) -> Option<Effect> {
-        let (fault, hits) = self.rules.iter_mut().find(|(fault, hits)| {
-            fault.operation == operation
-                && fault.object.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(object))
-                && match fault.calls {
-                    Calls::First(calls) => *hits < calls,
-                    Calls::Always => true,
-                }
-        })?;
-        *hits += 1;
-        Some(fault.effect)
+        let mut aimed = self.0.iter_mut().filter(|rule| rule.fault.is_aimed_at(operation, object));
+        aimed.find_map(Rule::strike)
+    }
+}
+
+impl Rule {
+    fn new(fault: Fault) -> Rule {
+        let seed = if let Calls::Sometimes { seed, .. } = fault.calls { seed } else { 0 };
+        Rule { fault, reached: 0, hits: 0, random: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// The rule as it was added.
+    pub fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// How many calls it has struck.
+    pub fn hits(&self) -> u64 {
+        self.hits
+    }
+
+    fn strike(&mut self) -> Option<Effect> {
+        self.reached += 1;
+        let strikes = match self.fault.calls {
+            Calls::First(calls) => self.reached <= u64::from(calls),
+            Calls::Nth(call) => self.reached == u64::from(call),
+            Calls::Every(calls) => self.reached.is_multiple_of(u64::from(calls)),
+            Calls::Sometimes { per_mille, .. } => self.random.u16(0..1000) < per_mille,
+            Calls::Always => true,
+        };
+        self.hits += u64::from(strikes);
+        strikes.then_some(self.fault.effect)
+    }
+}
+
+impl Fault {
+    fn is_aimed_at(&self, operation: Operation, object: &str) -> bool {
+        self.operation == operation
+            && self.object.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(object))
+    }
+}
+
+impl fmt::Display for Effect {
+    /// Reads on after "fault: ".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Answer(status) => write!(f, "answered {status}"),
+            Effect::Throttle { retry_after: Some(seconds) } => write!(f, "throttled for {seconds} s"),
+            Effect::Throttle { retry_after: None } => f.write_str("throttled for an unknown time"),
+            Effect::Delay(time) => write!(f, "answered {time:?} late"),
+            Effect::Silence => f.write_str("never answered"),
+            Effect::ResetBefore => f.write_str("connection reset before anything happened"),
+            Effect::ResetAfter => f.write_str("connection reset after it had happened"),
+            Effect::Truncated => f.write_str("answer cut in half"),
+            Effect::Html => f.write_str("answered with an HTML page"),
+            Effect::WrongShape => f.write_str("answered with JSON of another shape"),
+            Effect::StaleEtag => f.write_str("answered with the former etag"),
+            Effect::SomebodyElseWrites => f.write_str("somebody else wrote just before"),
+            Effect::AcceptAnyProof => f.write_str("any proof is accepted"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(calls: Calls, effect: Effect) -> Fault {
+        Fault { operation: Operation::GetSecret, object: None, calls, effect }
+    }
+
+    /// Which of so many calls are struck, counted from 1.
+    fn struck(calls: Calls, of: u32) -> Vec<u32> {
+        let mut faults = Faults::default();
+        faults.add(fault(calls, Effect::Silence));
+        (1..=of).filter(|_| faults.strike(Operation::GetSecret, "any").is_some()).collect()
+    }
+
+    #[test]
+    fn a_rule_strikes_the_calls_it_says() {
+        assert_eq!(struck(Calls::First(2), 6), [1, 2]);
+        assert_eq!(struck(Calls::Nth(3), 6), [3]);
+        assert_eq!(struck(Calls::Every(2), 6), [2, 4, 6]);
+        assert_eq!(struck(Calls::Always, 3), [1, 2, 3]);
+        assert_eq!(struck(Calls::Sometimes { per_mille: 1000, seed: 1 }, 3), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_seed_strikes_the_same_calls_each_time_and_another_one_others() {
+        let sometimes = |seed| struck(Calls::Sometimes { per_mille: 250, seed }, 1000);
+        assert_eq!(sometimes(7), sometimes(7));
+        assert_ne!(sometimes(7), sometimes(8));
+        assert!((200..300).contains(&sometimes(7).len()), "{}", sometimes(7).len());
+    }
+
+    #[test]
+    fn a_later_rule_counts_only_what_earlier_ones_let_pass() {
+        let mut faults = Faults::default();
+        faults.add(fault(Calls::First(1), Effect::Answer(503)));
+        faults.add(fault(Calls::First(1), Effect::Throttle { retry_after: None }));
+        faults.add(fault(Calls::Nth(2), Effect::Silence));
+        let met: Vec<_> = (0..5).map(|_| faults.strike(Operation::GetSecret, "any")).collect();
+        let throttled = Effect::Throttle { retry_after: None };
+        assert_eq!(met, [Some(Effect::Answer(503)), Some(throttled), None, Some(Effect::Silence), None]);
+    }
+
+    #[test]
+    fn only_the_operation_and_the_object_aimed_at_are_struck_and_counted() {
+        let mut faults = Faults::default();
+        let object = Some("my-vault/root-ca".to_owned());
+        faults.add(Fault { object, ..fault(Calls::Nth(2), Effect::Silence) });
+        let calls = [
+            (Operation::GetSecret, "my-vault/other", None),
+            (Operation::ListSecrets, "my-vault/root-ca", None),
+            (Operation::GetSecret, "my-vault/root-ca", None),
+            (Operation::GetSecret, "MY-VAULT/Root-CA", Some(Effect::Silence)),
+        ];
+        for (operation, object, effect) in calls {
+            assert_eq!(faults.strike(operation, object), effect, "{operation} {object}");
+        }
+        assert_eq!((faults.hits(), faults.rules().map(Rule::hits).collect::<Vec<_>>()), (1, vec![1]));
+        faults.clear();
+        assert_eq!((faults.hits(), faults.rules().len()), (0, 0));
     }
 }

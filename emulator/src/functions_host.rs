@@ -1,11 +1,13 @@
 //! The Functions host as far as a custom handler sees it: starts the program, calls it for every event that
-//! arrives at its webhook, and restarts it by the live host's rules.
+//! arrives at its webhook, for every timer that is due and for whoever asks, and restarts it by the live
+//! host's rules.
 //!
-//! Decisions (`webhook`, `envelope`, `answer`, `restart`) are pure and know no socket; `process`,
-//! `supervisor`, `invocation` and `server` carry them out. Unlike the rest of the emulator this works in real
-//! time, because the handler does; only the half hour in which crashes are counted follows the emulator's
-//! clock.
+//! Decisions (`webhook`, `admin`, `load`, `timer`, `envelope`, `answer`, `restart`) are pure and know no
+//! socket; `process`, `supervisor`, `invocation`, `runner`, `timers` and `server` carry them out. Unlike the
+//! rest of the emulator this works in real time, because the handler does; only timers, and the half hour in
+//! which crashes are counted, follow the emulator's clock.
 
+mod admin;
 mod answer;
 mod app;
 mod console;
@@ -16,11 +18,22 @@ mod function;
 mod host_file;
 mod invocation;
 mod launch;
+mod load;
+mod ncrontab;
 mod process;
 mod program;
 mod restart;
+mod runner;
 mod server;
 mod supervisor;
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests;
+mod timer;
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod timer_tests;
+mod timers;
 mod webhook;
 
 use std::fmt;
@@ -36,15 +49,18 @@ pub use app::App;
 pub use console::{Level, Line, Source};
 pub use document::AppError;
 pub use error::HostError;
-pub use function::{Cardinality, Function, Trigger};
+pub use function::{Cardinality, Function, TimerTrigger, Trigger};
 
 use crate::Emulator;
 use crate::guid::guid;
 use console::Console;
 use launch::{Launch, free_port};
+use load::Loaded;
 use process::{Lost, Process};
+use runner::Runner;
 use server::Front;
 use supervisor::{Command, State, Supervisor};
+use timers::Timers;
 
 /// How many ports are tried before a handler that finds them taken is believed.
 const PORTS: u32 = 3;
@@ -93,8 +109,11 @@ impl FunctionsHost {
 
         let (state_sender, state) = watch::channel(State::Ready(process.pid()));
         let (commands, command_receiver) = mpsc::channel(16);
-        let front = Front {
-            functions: app.functions,
+        let loaded = load::load(&app.functions, |name| launch.variable(name), emulator.now());
+        let Loaded { functions, timers, failures } = loaded;
+        failures.iter().for_each(|failure| console.host(Level::Error, failure.to_string()));
+        let timers = Arc::new(Timers::new(timers));
+        let runner = Arc::new(Runner {
             function_timeout: app.function_timeout,
             port: launch.port,
             client: client.clone(),
@@ -102,7 +121,12 @@ impl FunctionsHost {
             emulator: emulator.clone(),
             state: state.clone(),
             commands: commands.clone(),
-        };
+        });
+        let mut tasks = JoinSet::new();
+        for function in functions.iter().filter(|function| timers.has(function) && !function.is_disabled()) {
+            tasks.spawn(Arc::clone(&timers).run(function.clone(), Arc::clone(&runner)));
+        }
+        tasks.spawn(server::serve(Arc::new(Front { functions, timers, runner }), listener));
         let supervisor = Supervisor {
             launch,
             client,
@@ -111,9 +135,7 @@ impl FunctionsHost {
             state: state_sender,
             commands: command_receiver,
         };
-        let mut tasks = JoinSet::new();
         tasks.spawn(supervisor.run(process));
-        tasks.spawn(server::serve(Arc::new(front), listener));
         Ok(FunctionsHost { address, console, state, commands, tasks })
     }
 
@@ -192,237 +214,5 @@ async fn first_start(
             process.kill().await;
             Err(HostError::NotReady { limit: launch.initialization_timeout, stderr: process.last_words() })
         }
-    }
-}
-
-#[cfg(all(test, unix))]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::sync::Mutex;
-    use std::time::Duration;
-
-    use axum::Json;
-    use serde_json::{Value, json};
-    use time::macros::datetime;
-
-    use super::*;
-    use crate::World;
-    use crate::event_grid::tests::{subscription, upload};
-    use crate::operation::Operation;
-
-    /// An app whose program only waits to be killed; the test itself answers on the handler's port.
-    fn app(script: &str) -> App {
-        App::built_in(vec!["/bin/sh".into(), "-c".into(), script.into()]).unwrap()
-    }
-
-    async fn any_port() -> TcpListener {
-        TcpListener::bind("127.0.0.1:0").await.unwrap()
-    }
-
-    fn emulator() -> Emulator {
-        let emulator = Emulator::new(World::empty(1));
-        emulator.freeze(datetime!(2026-03-05 10:00 UTC));
-        emulator
-    }
-
-    /// A handler that records its calls and fails those whose event it is told to.
-    async fn handler(failing: &'static str) -> (u16, Arc<Mutex<Vec<Value>>>) {
-        let calls = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&calls);
-        let call = move |Json(call): Json<Value>| async move {
-            let fails = call["Data"]["event"]["id"] == failing;
-            record.lock().unwrap().push(call);
-            match fails {
-                true => Err(http::StatusCode::BAD_GATEWAY),
-                false => Ok(Json(json!({"Outputs": {}, "Logs": ["done"], "ReturnValue": null}))),
-            }
-        };
-        let listener = any_port().await;
-        let port = listener.local_addr().unwrap().port();
-        let router = axum::Router::new().route("/VerifyOnUpload", axum::routing::post(call));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (port, calls)
-    }
-
-    async fn host(port: u16, script: &str, emulator: &Emulator) -> FunctionsHost {
-        let listener = any_port().await;
-        FunctionsHost::start_on(|| Ok(port), app(script), vec![], listener, emulator.clone()).await.unwrap()
-    }
-
-    async fn notify(host: &FunctionsHost, events: Value) -> (u16, String) {
-        let request = invocation::client().post(host.webhook("VerifyOnUpload"));
-        let request = request.header("aeg-event-type", "Notification").body(events.to_string());
-        let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    }
-
-    async fn start_error(script: &str, settings: Vec<(String, String)>) -> HostError {
-        FunctionsHost::start(app(script), settings, any_port().await, emulator()).await.unwrap_err()
-    }
-
-    #[tokio::test]
-    async fn a_notification_is_one_call_an_event_and_any_failure_fails_it() {
-        let emulator = emulator();
-        let (port, calls) = handler("bad").await;
-        let host = host(port, "exec sleep 600", &emulator).await;
-
-        let answer = notify(&host, json!([{"id": "1"}, {"id": "2"}])).await;
-        assert_eq!(answer, (202, String::new()));
-        let answer = notify(&host, json!([{"id": "3"}, {"id": "bad"}])).await;
-        assert_eq!(answer, (500, "Exception while executing function: Functions.VerifyOnUpload".to_owned()));
-
-        assert_eq!(calls.lock().unwrap().len(), 4);
-        let (lines, _) = host.follow();
-        assert_eq!(lines.iter().filter(|line| line.to_string() == "[VerifyOnUpload] done").count(), 3);
-        emulator.look(|world, _| {
-            let statuses: Vec<_> = world.journal.entries().map(|entry| entry.status).collect();
-            assert_eq!(world.journal.count(Operation::Invoke), 4);
-            assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 1, "{statuses:?}");
-        });
-        host.stop().await;
-    }
-
-    #[tokio::test]
-    async fn an_event_reaches_the_handler_through_the_whole_chain() {
-        let emulator = emulator();
-        let (port, calls) = handler("").await;
-        let host = host(port, "exec sleep 600", &emulator).await;
-        tokio::spawn(crate::delivery::run(emulator.clone()));
-        emulator.with(|world, now| {
-            world.event_grid.subscribe(subscription("on-upload", host.webhook("VerifyOnUpload").as_str()));
-            world.event_grid.publish(&upload(), now, &mut world.random);
-        });
-        emulator.until(|world| world.event_grid.is_idle().then_some(())).await;
-
-        let calls = calls.lock().unwrap();
-        assert_eq!(calls.len(), 1);
-        assert_eq!(calls[0]["Data"]["event"]["subject"], upload().resource_id);
-        assert_eq!(calls[0]["Metadata"]["sys"]["MethodName"], "VerifyOnUpload");
-    }
-
-    #[tokio::test]
-    async fn a_killed_handler_is_restarted_twice_and_then_the_host_is_down() {
-        let emulator = emulator();
-        let (port, _) = handler("").await;
-        let host = host(port, "exec sleep 600", &emulator).await;
-        for _ in 0..2 {
-            let before = host.handler_pid();
-            host.kill_handler().await;
-            assert!(host.ready().await);
-            assert_ne!(host.handler_pid(), before);
-            assert_eq!(notify(&host, json!([{"id": "1"}])).await.0, 202);
-        }
-        emulator.advance(Duration::from_secs(31 * 60));
-        host.kill_handler().await;
-        assert!(host.ready().await, "half an hour forgives");
-
-        host.kill_handler().await;
-        host.kill_handler().await;
-        assert!(!host.ready().await);
-        assert_eq!(host.handler_pid(), None);
-        assert_eq!(notify(&host, json!([])).await, (503, "Function host is not running.".to_owned()));
-        host.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_function_that_takes_too_long_costs_its_handler_and_no_more() {
-        let emulator = emulator();
-        let silent = any_port().await;
-        let port = silent.local_addr().unwrap().port();
-        // Ready at once for the probe, silent for everything else.
-        let router = axum::Router::new().route("/", axum::routing::get(|| async {})).fallback(|| async {
-            std::future::pending::<()>().await;
-        });
-        tokio::spawn(async move { axum::serve(silent, router).await });
-        let app = App { function_timeout: Some(Duration::from_millis(1)), ..app("exec sleep 600") };
-        let host = FunctionsHost::start_on(|| Ok(port), app, vec![], any_port().await, emulator.clone())
-            .await
-            .unwrap();
-        for _ in 0..4 {
-            let before = host.handler_pid();
-            assert_eq!(notify(&host, json!([{"id": "1"}])).await.0, 500);
-            let mut state = host.state.clone();
-            state.wait_for(|state| state.pid() != before).await.unwrap();
-            assert!(host.ready().await);
-        }
-    }
-
-    #[tokio::test]
-    async fn exit_code_0_is_for_ever() {
-        let emulator = emulator();
-        let (port, calls) = handler("").await;
-        let gate = tempfile::tempdir().unwrap();
-        let pipe = gate.path().join("pipe");
-        let script = format!("mkfifo {0}; read line < {0}; exit 0", pipe.display());
-        let host = host(port, &script, &emulator).await;
-        let opened = tokio::task::spawn_blocking(move || {
-            // Opening waits for the reader; until there is a pipe there is nothing to open.
-            while !pipe.exists() {
-                std::thread::yield_now();
-            }
-            std::fs::write(pipe, "go\n").unwrap();
-        });
-        opened.await.unwrap();
-        host.state.clone().wait_for(|state| *state == State::Gone).await.unwrap();
-
-        assert_eq!(notify(&host, json!([{"id": "1"}])).await.0, 500);
-        assert!(calls.lock().unwrap().is_empty());
-        host.kill_handler().await;
-        host.stop().await;
-    }
-
-    #[tokio::test]
-    async fn stopping_kills_the_handler_and_closes_the_door() {
-        let (port, _) = handler("").await;
-        let host = host(port, "exec sleep 600", &emulator()).await;
-        let (address, pid) = (host.address(), host.handler_pid().unwrap());
-        host.stop().await;
-        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
-        assert!(tokio::net::TcpStream::connect(address).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn the_handler_gets_settings_and_the_host_s_variables() {
-        let script = r#"echo "$MINE $FUNCTIONS_CUSTOMHANDLER_PORT $FUNCTIONS_HTTPWORKER_PORT" >&2
-            echo "$FUNCTIONS_CUSTOMHANDLER_WORKER_ID $FUNCTIONS_HTTPWORKER_ID" >&2
-            echo "$FUNCTIONS_APP_ROOT_PATH" >&2; exit 3"#;
-        let error = start_error(script, vec![("MINE".to_owned(), "set".to_owned())]).await;
-        let HostError::Exited { status, stderr } = &error else { panic!("{error:?}") };
-        assert_eq!(status.code(), Some(3));
-        let words: Vec<Vec<&str>> = stderr.iter().map(|line| line.split(' ').collect()).collect();
-        assert_eq!(words[0][0], "set");
-        assert_eq!(words[0][1], words[0][2]);
-        assert!(words[0][1].parse::<u16>().is_ok());
-        assert_eq!((words[1][0].len(), words[1][0]), (36, words[1][1]));
-        assert_eq!(stderr[2], std::env::current_dir().unwrap().display().to_string());
-    }
-
-    #[tokio::test]
-    async fn a_handler_that_cannot_start_says_why() {
-        let message = start_error("echo no settings >&2; exit 78", vec![]).await.to_string();
-        assert!(message.contains("78") && message.ends_with("its last words: no settings"), "{message}");
-
-        let app = App::built_in(vec!["/no/such/handler".into()]).unwrap();
-        let error = FunctionsHost::start(app, vec![], any_port().await, emulator()).await.unwrap_err();
-        assert!(error.to_string().starts_with("cannot start the handler /no/such/handler"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_taken_port_is_tried_again_with_another() {
-        let mut ports = Vec::new();
-        let error = FunctionsHost::start_on(
-            || {
-                ports.push(free_port()?);
-                Ok(*ports.last().unwrap())
-            },
-            app("echo 'Error: Address already in use (os error 98)' >&2; exit 1"),
-            vec![],
-            any_port().await,
-            emulator(),
-        )
-        .await
-        .unwrap_err();
-        assert!(error.is_port_taken());
-        assert_eq!(ports.len(), PORTS as usize);
     }
 }

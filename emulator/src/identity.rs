@@ -19,6 +19,9 @@ pub const CLIENT_ID: &str = "00000000-0000-0000-0000-000000000001";
 /// The object id of the function app's identity.
 pub const OBJECT_ID: &str = "00000000-0000-0000-0000-000000000002";
 
+/// The name the journal and faults know the endpoint by.
+pub const OBJECT: &str = "managed identity";
+
 const API_VERSION: &str = "2019-08-01";
 
 /// The issuer of tokens.
@@ -158,6 +161,11 @@ pub fn handle(world: &mut World, request: &Request, now: OffsetDateTime) -> Resp
         tell("mi_res_id", resource_id);
     }
     exchange::json(StatusCode::OK, &Value::Object(answer))
+}
+
+/// A failure on demand, in the form of a refusal.
+pub fn fault(status: StatusCode) -> Response {
+    refuse(status, "The emulator was asked for this failure.")
 }
 
 /// Whom a token speaks for.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::exchange::{self, Request, Response};
+use crate::faults::Effect;
 use crate::operation::Operation;
 
 /// Older entries make room, so that an emulator may stay up for days.
@@ -35,7 +36,9 @@ pub struct Entry {
     pub thumbprint: Option<String>,
     /// `properties.verificationCode` of the answer.
     pub code: Option<String>,
-    /// The error of the answer, or another short remark.
+    /// The failure on demand that struck it.
+    pub fault: Option<Effect>,
+    /// The error of the answer, or else the fault, or another short remark.
     pub note: Option<String>,
 }
 
@@ -67,31 +70,34 @@ impl Journal {
         self.entries().filter(|entry| entry.operation == operation).count()
     }
 
-    /// Writes down an exchange with one of the services.
+    /// Writes down an exchange with one of the services; without a response, if a fault kept it from the
+    /// caller.
     pub fn exchange(
         &mut self,
         at: OffsetDateTime,
         operation: Operation,
         object: &str,
         request: &Request,
-        response: &Response,
+        response: Option<&Response>,
+        fault: Option<Effect>,
     ) {
-        let body: Value = match response.headers().get(http::header::CONTENT_TYPE) {
-            Some(_) => serde_json::from_slice(response.body()).unwrap_or_default(),
-            None => Value::Null,
-        };
+        let body: Value = response
+            .filter(|response| response.headers().contains_key(http::header::CONTENT_TYPE))
+            .and_then(|response| serde_json::from_slice(response.body()).ok())
+            .unwrap_or_default();
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         self.write(Entry {
             sequence: 0,
             at,
             operation,
             object: object.to_owned(),
-            status: response.status().as_u16(),
+            status: response.map_or(0, |response| response.status().as_u16()),
             if_match: exchange::header_text(request, http::header::IF_MATCH).map(str::to_owned),
             etag: text("/etag"),
             thumbprint: text("/properties/thumbprint"),
             code: text("/properties/verificationCode"),
-            note: text("/error/message").or_else(|| text("/message")),
+            fault,
+            note: text("/error/message").or_else(|| text("/message")).or_else(|| fault.map(said)),
         });
     }
 
@@ -102,6 +108,7 @@ impl Journal {
         operation: Operation,
         object: &str,
         status: u16,
+        fault: Option<Effect>,
         note: Option<String>,
     ) {
         self.write(Entry {
@@ -114,7 +121,8 @@ impl Journal {
             etag: None,
             thumbprint: None,
             code: None,
-            note,
+            fault,
+            note: note.or_else(|| fault.map(said)),
         });
     }
 
@@ -126,4 +134,8 @@ impl Journal {
         }
         self.entries.push_back(entry);
     }
+}
+
+fn said(fault: Effect) -> String {
+    format!("fault: {fault}")
 }

@@ -7,10 +7,21 @@
 //! Each kind of object reads its own part of the path and answers it; this module keeps the gate before them
 //! and dresses their answers. Roles would be one more question at that gate.
 
+mod answer;
 mod certificates;
+mod collection;
+mod creation;
+mod deleted;
 mod import;
 mod jwk;
+mod key_operation;
+mod key_spec;
+mod key_usage;
 mod keys;
+mod kind;
+mod making;
+mod new_key;
+mod new_secret;
 mod object;
 mod paging;
 mod policy;
@@ -19,25 +30,31 @@ mod route;
 mod secrets;
 mod signing;
 mod site;
+mod subject;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
 mod vault;
+mod vaults;
 
 use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use self::answer::Answer;
 pub use self::import::{ContentType, Import};
+pub use self::key_operation::KeyOperation;
+use self::kind::Kind;
+pub use self::new_secret::NewSecret;
 pub use self::object::{Changes, Stamp, Tags};
 pub use self::refusal::Refusal;
+use self::route::Call;
 pub use self::route::Route;
-pub use self::vault::{KeyVaults, NewSecret};
+use self::site::Site;
+pub use self::vaults::KeyVaults;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
-use crate::key_vault::route::Call;
-use crate::key_vault::site::Site;
 use crate::world::World;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -79,6 +96,10 @@ impl Visit<'_> {
     fn stamp(&mut self) -> Stamp {
         Stamp::new(self.now, self.random)
     }
+
+    fn api_version(&self) -> String {
+        exchange::query(self.request, "api-version").unwrap_or_default()
+    }
 }
 
 fn answer(
@@ -86,8 +107,8 @@ fn answer(
     route: &Route,
     request: &Request,
     now: OffsetDateTime,
-) -> Result<Value, Refusal> {
-    let vault = world.key_vaults.vault(&route.vault)?;
+) -> Result<Answer, Refusal> {
+    let vault = world.key_vaults.vault(&route.vault, now)?;
     world
         .identity
         .check(request, |audience| route.site.accepts(audience), now)
@@ -96,8 +117,13 @@ fn answer(
     let visit = &mut Visit { site: &route.site, request, random: &mut world.random, now };
     match &route.call {
         Some(Call::Certificates(call)) => certificates::answer(vault, call, visit),
-        Some(Call::Keys(call)) => keys::answer(vault, call, visit),
-        Some(Call::Secrets(call)) => secrets::answer(vault, call, visit),
+        Some(Call::Keys(call)) => keys::answer(vault, call, visit).map(Answer::Done),
+        Some(Call::Secrets(call)) => secrets::answer(vault, call, visit).map(Answer::Done),
+        Some(Call::Deleted(Kind::Certificate, call)) => {
+            deleted::answer::<certificates::Certificate>(vault, call, visit)
+        }
+        Some(Call::Deleted(Kind::Key, call)) => deleted::answer::<keys::Key>(vault, call, visit),
+        Some(Call::Deleted(Kind::Secret, call)) => deleted::answer::<secrets::Secret>(vault, call, visit),
         None => Err(Refusal::not_emulated(request.method(), request.uri().path())),
     }
 }
@@ -121,9 +147,9 @@ fn check_api_version(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn respond(route: &Route, result: Result<Value, Refusal>, random: &mut fastrand::Rng) -> Response {
+fn respond(route: &Route, result: Result<Answer, Refusal>, random: &mut fastrand::Rng) -> Response {
     let mut response = match result {
-        Ok(body) => exchange::json(StatusCode::OK, &body),
+        Ok(answer) => answer.into_response(),
         Err(refusal) => exchange::json(refusal.status(), &refusal.body()),
     };
     let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
@@ -278,9 +304,10 @@ mod tests {
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert!(json(&response)["error"]["message"].as_str().unwrap().contains("other"));
 
-        let (status, body) = lab.ask(Method::DELETE, "/secrets/a?api-version=7.4", &serde_json::json!({}));
+        let (status, body) =
+            lab.ask(Method::POST, "/secrets/a/backup?api-version=7.4", &serde_json::json!({}));
         assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
-        assert!(body["error"]["message"].as_str().unwrap().contains("DELETE /secrets/a"));
+        assert!(body["error"]["message"].as_str().unwrap().contains("POST /secrets/a/backup"));
     }
 
     #[test]

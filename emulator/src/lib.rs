@@ -1,6 +1,7 @@
 //! DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on one machine.
 
 pub mod arm;
+pub mod authority;
 pub mod client;
 pub mod clock;
 pub mod delivery;
@@ -20,6 +21,7 @@ pub mod listener;
 pub mod local_azure;
 pub mod mock;
 pub mod operation;
+pub mod reply;
 mod running;
 pub mod tls;
 pub mod up;

@@ -94,7 +94,7 @@ pub struct LocalAzure {
     functions_host: FunctionsHost,
     ca_file: NamedTempFile,
     ca_pem: Vec<u8>,
-    servers: JoinSet<io::Result<()>>,
+    servers: JoinSet<()>,
 }
 
 impl LocalAzure {
@@ -114,11 +114,7 @@ impl LocalAzure {
         let mut servers = JoinSet::new();
         servers.spawn(listener::serve_tls(services, server_identity.acceptor()?, emulator.clone()));
         servers.spawn(listener::serve_plain(identity, ca_pem.clone(), emulator.clone()));
-        let delivering = emulator.clone();
-        servers.spawn(async move {
-            delivery::run(delivering).await;
-            Ok(())
-        });
+        servers.spawn(delivery::run(emulator.clone()));
 
         let mut settings = app_environment(addresses.0.port(), addresses.1.port(), &ca_file);
         settings.extend(app_settings);
@@ -184,6 +180,7 @@ fn app_environment(services: u16, identity: u16, ca_file: &NamedTempFile) -> Vec
         ("KEYHOLDER_KEY_ACCESS", "read-secret".to_owned()),
         ("KEYHOLDER_ARM_ENDPOINT", format!("https://localhost:{services}")),
         ("KEYHOLDER_IDENTITY", "managed".to_owned()),
+        ("KEYHOLDER_SWEEP_SCHEDULE", "0 */15 * * * *".to_owned()),
         ("IDENTITY_ENDPOINT", format!("http://127.0.0.1:{identity}/msi/token")),
         ("IDENTITY_HEADER", "emulator".to_owned()),
         ("AZURE_CLIENT_ID", String::new()),

@@ -75,13 +75,19 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
+    let stopped = up::stopped();
+    tokio::pin!(stopped);
     let world = World { strict: true, ..World::tutorial(seed) };
-    let azure = LocalAzure::start(options(world, Ports::FREE, built_in()?)).await?;
+    let options = Options { app_settings: demo::app_settings(), ..options(world, Ports::FREE, built_in()?) };
+    let azure = tokio::select! {
+        azure = LocalAzure::start(options) => azure?,
+        () = &mut stopped => return Ok(false),
+    };
     let color =
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let story = tokio::select! {
         story = demo::run(&azure, io::stdout(), color) => story.map_err(Into::into),
-        () = up::stopped() => Ok(false),
+        () = &mut stopped => Ok(false),
     };
     azure.stop().await;
     story
@@ -94,13 +100,18 @@ async fn run_up(
     app: Option<PathBuf>,
     seed: Option<u64>,
 ) -> Result<bool, Box<dyn Error>> {
+    let stopped = up::stopped();
+    tokio::pin!(stopped);
     let app = match app {
         Some(root) => App::from_dir(root)?,
         None => built_in()?,
     };
     let world = World { strict, ..World::tutorial(seed.unwrap_or_else(|| fastrand::u64(..))) };
-    let azure = LocalAzure::start(options(world, ports, app)).await?;
-    up::run(azure, io::stdout()).await;
+    let azure = tokio::select! {
+        azure = LocalAzure::start(options(world, ports, app)) => azure?,
+        () = &mut stopped => return Ok(true),
+    };
+    up::run(azure, io::stdout(), stopped).await;
     Ok(true)
 }
 

@@ -43,8 +43,42 @@ operations! {
     GetVaultCertificate = "vault.getCertificate",
     /// Certificates of a vault, or versions of one.
     ListVaultCertificates = "vault.listCertificates",
+    /// Have a vault make a certificate with its key.
+    CreateVaultCertificate = "vault.createCertificate",
+    /// How far the making of a certificate is.
+    GetCertificateOperation = "vault.getCertificateOperation",
+    /// Change a certificate's attributes or tags.
+    UpdateVaultCertificate = "vault.updateCertificate",
+    /// Delete a certificate with its key and secret, recoverably.
+    DeleteVaultCertificate = "vault.deleteCertificate",
+    /// A deleted certificate.
+    GetDeletedVaultCertificate = "vault.getDeletedCertificate",
+    /// The deleted certificates of a vault.
+    ListDeletedVaultCertificates = "vault.listDeletedCertificates",
+    /// Bring a deleted certificate back.
+    RecoverVaultCertificate = "vault.recoverCertificate",
+    /// Forget a deleted certificate for good.
+    PurgeVaultCertificate = "vault.purgeCertificate",
     /// A public key.
     GetVaultKey = "vault.getKey",
+    /// Keys of a vault, or versions of one.
+    ListVaultKeys = "vault.listKeys",
+    /// Have a vault make a key.
+    CreateVaultKey = "vault.createKey",
+    /// Import a private key.
+    ImportVaultKey = "vault.importKey",
+    /// Change a key's attributes, operations or tags.
+    UpdateVaultKey = "vault.updateKey",
+    /// Delete a key, recoverably.
+    DeleteVaultKey = "vault.deleteKey",
+    /// A deleted key's public half.
+    GetDeletedVaultKey = "vault.getDeletedKey",
+    /// The deleted keys of a vault.
+    ListDeletedVaultKeys = "vault.listDeletedKeys",
+    /// Bring a deleted key back.
+    RecoverVaultKey = "vault.recoverKey",
+    /// Forget a deleted key for good.
+    PurgeVaultKey = "vault.purgeKey",
     /// Sign a digest.
     Sign = "vault.sign",
     /// Store a secret.
@@ -53,6 +87,18 @@ operations! {
     GetSecret = "vault.getSecret",
     /// Secrets of a vault, or versions of one, without values.
     ListSecrets = "vault.listSecrets",
+    /// Change a secret's attributes, content type or tags.
+    UpdateSecret = "vault.updateSecret",
+    /// Delete a secret, recoverably.
+    DeleteSecret = "vault.deleteSecret",
+    /// A deleted secret, without its value.
+    GetDeletedSecret = "vault.getDeletedSecret",
+    /// The deleted secrets of a vault.
+    ListDeletedSecrets = "vault.listDeletedSecrets",
+    /// Bring a deleted secret back.
+    RecoverSecret = "vault.recoverSecret",
+    /// Forget a deleted secret for good.
+    PurgeSecret = "vault.purgeSecret",
     /// Anything else sent to a vault.
     Vault = "vault.other",
     /// An event handed to its subscriber.

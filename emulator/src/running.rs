@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::exchange::{Request, Response};
+use crate::reply::Reply;
 use crate::world::World;
 
 /// The emulator without any way in; cheap to clone, every clone is the same world.
@@ -31,9 +32,14 @@ impl Emulator {
         }))
     }
 
-    /// Answers one request.
+    /// Answers one request, or says what else a server has to do about it.
+    pub fn reply(&self, request: &Request) -> Reply {
+        self.with(|world, now| world.reply(request, now))
+    }
+
+    /// Answers one request for callers that cannot go without an answer; see [`Reply::into_response`].
     pub fn handle(&self, request: &Request) -> Response {
-        self.with(|world, now| world.handle(request, now))
+        self.reply(request).into_response()
     }
 
     /// Looks at the world, or changes it, at this moment.

@@ -9,12 +9,11 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::local_azure::{LocalAzure, certificate_id};
 use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
 
-/// Runs until Ctrl-C or SIGTERM.
-pub async fn run(azure: LocalAzure, mut out: impl Write) {
+/// Runs until it is told to stop.
+pub async fn run(azure: LocalAzure, mut out: impl Write, stopped: impl Future<Output = ()>) {
     say(&mut out, &addresses(&azure));
     let (earlier, mut later) = azure.functions_host().follow();
     earlier.iter().for_each(|line| say(&mut out, &line.to_string()));
-    let stopped = stopped();
     tokio::pin!(stopped);
     loop {
         tokio::select! {
@@ -30,30 +29,35 @@ pub async fn run(azure: LocalAzure, mut out: impl Write) {
     say(&mut out, "stopped");
 }
 
-/// Ready on Ctrl-C, or SIGTERM where there is such a thing.
-pub async fn stopped() {
-    let interrupt = async {
-        // Without a handler the default one ends the process, which is what was asked for.
-        if signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    };
+/// Ready on Ctrl-C, or SIGTERM where there is such a thing. Both are caught from this call on, not only once
+/// somebody waits, so that whoever calls it first leaves nothing behind.
+pub fn stopped() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
-        let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
-        let terminate = async {
-            match terminate {
-                Ok(mut signal) => _ = signal.recv().await,
-                Err(_) => std::future::pending().await,
+        let signals = [signal::unix::SignalKind::interrupt(), signal::unix::SignalKind::terminate()];
+        let [interrupt, terminate] = signals.map(signal::unix::signal);
+        async {
+            tokio::select! {
+                () = caught(interrupt) => {}
+                () = caught(terminate) => {}
             }
-        };
-        tokio::select! {
-            () = interrupt => {}
-            () = terminate => {}
         }
     }
     #[cfg(not(unix))]
-    interrupt.await;
+    async {
+        if signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// A signal that cannot be caught ends the process by itself, which is what was asked for.
+#[cfg(unix)]
+async fn caught(signal: std::io::Result<signal::unix::Signal>) {
+    match signal {
+        Ok(mut signal) => _ = signal.recv().await,
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// A reader who has gone away does not stop the emulator.

@@ -3,17 +3,18 @@
 //! It is pure: the same world, request and moment give the same answer. Serving it, delivering its events
 //! and moving its clock are other modules' business.
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use time::OffsetDateTime;
 
 use crate::arm::{self, Arm};
 use crate::event_grid::EventGrid;
 use crate::exchange::{self, Request, Response};
-use crate::faults::{Effect, Faults};
+use crate::faults::{Effect, Faults, answers};
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
 use crate::key_vault::{self, KeyVaults};
 use crate::operation::Operation;
+use crate::reply::Reply;
 
 /// The subscription that is there at start.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -80,24 +81,69 @@ impl World {
         world
     }
 
-    /// Answers a request and writes the exchange down.
-    pub fn handle(&mut self, request: &Request, now: OffsetDateTime) -> Response {
+    /// Answers a request, or does what a fault wants instead, and writes the exchange down.
+    pub fn reply(&mut self, request: &Request, now: OffsetDateTime) -> Reply {
         let route = Route::of(request);
-        let (operation, object) = (route.operation(), route.object());
-        let effect = self.faults.strike(operation, &object);
-        let response = match (effect, &route) {
-            (Some(Effect::Answer(status)), _) => route.fault(status, now, &mut self.random),
-            (_, Route::Identity) => identity::handle(self, request, now),
-            (_, Route::Arm(route)) => arm::handle(self, route, request, effect, now),
-            (_, Route::KeyVault(route)) => key_vault::handle(self, route, request, now),
-            (_, Route::Unknown) => exchange::empty(StatusCode::NOT_FOUND),
-        };
-        let operation = match (&route, response.status()) {
-            (Route::KeyVault(_), StatusCode::UNAUTHORIZED) => Operation::VaultChallenge,
+        let (operation, object) = (route.operation(request), route.object());
+        let fault = self.faults.strike(operation, &object);
+        let reply = self.meet(fault, &route, request, now);
+        let operation = match (&route, reply.response().map(Response::status)) {
+            (Route::KeyVault(_), Some(StatusCode::UNAUTHORIZED)) => Operation::VaultChallenge,
             _ => operation,
         };
-        self.journal.exchange(now, operation, &object, request, &response);
-        response
+        self.journal.exchange(now, operation, &object, request, reply.response(), fault);
+        reply
+    }
+
+    /// [`World::reply`] for callers that cannot go without an answer; see [`Reply::into_response`].
+    pub fn handle(&mut self, request: &Request, now: OffsetDateTime) -> Response {
+        self.reply(request, now).into_response()
+    }
+
+    fn meet(
+        &mut self,
+        fault: Option<Effect>,
+        route: &Route,
+        request: &Request,
+        now: OffsetDateTime,
+    ) -> Reply {
+        let response = match fault {
+            Some(Effect::Silence) => return Reply::Silence,
+            Some(Effect::ResetBefore) => return Reply::Reset,
+            Some(Effect::Html) => answers::html(),
+            Some(Effect::Answer(status)) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                route.failure(status, now, &mut self.random)
+            }
+            Some(Effect::Throttle { retry_after }) => {
+                let mut response = route.failure(StatusCode::TOO_MANY_REQUESTS, now, &mut self.random);
+                answers::set_retry_after(&mut response, retry_after);
+                response
+            }
+            _ => self.serve(route, request, fault, now),
+        };
+        match fault {
+            Some(Effect::ResetAfter) => Reply::Reset,
+            Some(Effect::Delay(time)) => Reply::AnswerAfter(time, response),
+            Some(Effect::Truncated) => Reply::half(response),
+            Some(Effect::WrongShape) => Reply::Answer(answers::another_shape()),
+            _ => Reply::Answer(response),
+        }
+    }
+
+    fn serve(
+        &mut self,
+        route: &Route,
+        request: &Request,
+        fault: Option<Effect>,
+        now: OffsetDateTime,
+    ) -> Response {
+        match route {
+            Route::Identity => identity::handle(self, request, now),
+            Route::Arm(route) => arm::handle(self, route, request, fault, now),
+            Route::KeyVault(route) => key_vault::handle(self, route, request, now),
+            Route::Unknown => exchange::empty(StatusCode::NOT_FOUND),
+        }
     }
 }
 
@@ -114,10 +160,14 @@ impl Route {
         }
     }
 
-    fn operation(&self) -> Operation {
+    /// A call without a token asks a vault for the challenge, whatever else it asks for.
+    fn operation(&self, request: &Request) -> Operation {
         match self {
             Route::Identity => Operation::GetToken,
             Route::Arm(route) => route.operation(),
+            Route::KeyVault(_) if !request.headers().contains_key(header::AUTHORIZATION) => {
+                Operation::VaultChallenge
+            }
             Route::KeyVault(route) => route.operation(),
             Route::Unknown => Operation::Unknown,
         }
@@ -125,19 +175,20 @@ impl Route {
 
     fn object(&self) -> String {
         match self {
-            Route::Identity => "managed identity".to_owned(),
+            Route::Identity => identity::OBJECT.to_owned(),
             Route::Arm(route) => route.object(),
             Route::KeyVault(route) => route.object(),
             Route::Unknown => String::new(),
         }
     }
 
-    fn fault(&self, status: u16, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    /// A failure on demand, in the service's own form.
+    fn failure(&self, status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
         match self {
             Route::Arm(_) => arm::fault(status, now, random),
             Route::KeyVault(route) => key_vault::fault(route, status, random),
-            Route::Identity | Route::Unknown => exchange::empty(status),
+            Route::Identity => identity::fault(status),
+            Route::Unknown => exchange::empty(status),
         }
     }
 }

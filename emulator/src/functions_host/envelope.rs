@@ -27,6 +27,11 @@ pub(super) fn many(binding: &str, events: &[Value], sys: Value) -> Value {
     })
 }
 
+/// `{Data, Metadata}` for a value that is no event.
+pub(super) fn value(binding: &str, value: &Value, sys: Value) -> Value {
+    json!({ "Data": { binding: wire(value) }, "Metadata": { "sys": sys } })
+}
+
 /// The part of the metadata every invocation has.
 pub(super) fn sys(function: &str, now: OffsetDateTime, guid: &str) -> Value {
     json!({ "MethodName": function, "UtcNow": timestamp(now), "RandGuid": guid })
@@ -73,6 +78,13 @@ mod tests {
             fixture(include_str!("../../../tests/fixtures/functions/invoke.eventgrid-many.request.json"));
         let events: Vec<Value> = serde_json::from_str(expected["Data"]["events"].as_str().unwrap()).unwrap();
         assert_eq!(many("events", &events, sys_of("OnEvents")), expected);
+    }
+
+    #[test]
+    fn a_timer_has_no_data_in_its_metadata() {
+        let expected = fixture(include_str!("../../../tests/fixtures/functions/invoke.timer.request.json"));
+        assert_eq!(value("timer", &expected["Data"]["timer"], sys_of("Every")), expected);
+        assert_eq!(value("queue", &json!("text"), sys_of("F"))["Data"]["queue"], "\"text\"");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::ncrontab::InvalidSchedule;
+
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,6 +38,18 @@ pub enum HostError {
         /// The last three lines it wrote to stderr.
         stderr: Vec<String>,
     },
+}
+
+/// Why one function of an app is not run, while the others are.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FunctionError {
+    #[error(
+        "Functions.{function} is not run: its schedule is in the app setting {setting}, which is not set; set it to \
+         six fields, such as \"0 */5 * * * *\""
+    )]
+    UnresolvedSetting { function: String, setting: String },
+    #[error("Functions.{function} is not run: its schedule is {schedule:?}, and {source}")]
+    Schedule { function: String, schedule: String, source: InvalidSchedule },
 }
 
 impl HostError {

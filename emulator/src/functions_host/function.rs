@@ -8,7 +8,9 @@ use super::document::{AppError, Document};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     name: String,
+    binding: String,
     trigger: Trigger,
+    is_disabled: bool,
 }
 
 /// What makes a function run.
@@ -16,13 +18,24 @@ pub struct Function {
 pub enum Trigger {
     /// An event from Event Grid.
     EventGrid {
-        /// The binding's name: where the event is found in an invocation.
-        binding: String,
         /// One event an invocation, or a batch.
         cardinality: Cardinality,
     },
+    /// The time.
+    Timer(TimerTrigger),
     /// A type nothing here fires, as `function.json` writes it.
     Other(String),
+}
+
+/// A timer as `function.json` describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerTrigger {
+    /// NCRONTAB, or an app setting in percent signs that holds it.
+    pub schedule: String,
+    /// Whether it fires when the host starts.
+    pub run_on_startup: bool,
+    /// Whether the function is told of the run before.
+    pub use_monitor: bool,
 }
 
 /// How many events one invocation holds.
@@ -64,11 +77,20 @@ impl Function {
                     Some(Some(word)) if word.eq_ignore_ascii_case("many") => Cardinality::Many,
                     Some(_) => return Err(document.wrong(&member("cardinality"), "\"one\" or \"many\"")),
                 };
-                Trigger::EventGrid { binding: binding_name.to_owned(), cardinality }
+                Trigger::EventGrid { cardinality }
             }
+            kind if kind.eq_ignore_ascii_case("timerTrigger") => Trigger::Timer(TimerTrigger {
+                schedule: match text(binding, "schedule") {
+                    "" => return Err(document.wrong(&member("schedule"), SCHEDULE)),
+                    schedule => schedule.to_owned(),
+                },
+                run_on_startup: binding["runOnStartup"].as_bool().unwrap_or(false),
+                use_monitor: binding["useMonitor"].as_bool().unwrap_or(true),
+            }),
             kind => Trigger::Other(kind.to_owned()),
         };
-        Ok(Function { name: name.to_owned(), trigger })
+        let is_disabled = document.member("disabled").and_then(Value::as_bool).unwrap_or(false);
+        Ok(Function { name: name.to_owned(), binding: binding_name.to_owned(), trigger, is_disabled })
     }
 
     /// The folder's name; its case matters.
@@ -76,21 +98,36 @@ impl Function {
         &self.name
     }
 
+    /// The name of the trigger's binding: what an invocation holds its value under.
+    pub fn binding(&self) -> &str {
+        &self.binding
+    }
+
     /// What makes it run.
     pub fn trigger(&self) -> &Trigger {
         &self.trigger
+    }
+
+    /// Whether its trigger is off. Who asks the host to run it still can.
+    pub fn is_disabled(&self) -> bool {
+        self.is_disabled
+    }
+
+    pub(super) fn disable(&mut self) {
+        self.is_disabled = true;
     }
 
     /// Whether the host knows its trigger without an extension bundle.
     pub(super) fn is_built_in(&self) -> bool {
         match &self.trigger {
             Trigger::EventGrid { .. } => false,
-            Trigger::Other(kind) => {
-                ["httpTrigger", "timerTrigger"].iter().any(|built_in| kind.eq_ignore_ascii_case(built_in))
-            }
+            Trigger::Timer(_) => true,
+            Trigger::Other(kind) => kind.eq_ignore_ascii_case("httpTrigger"),
         }
     }
 }
+
+const SCHEDULE: &str = "six fields, such as \"0 */5 * * * *\", or an app setting that holds them, %NAME%";
 
 fn is_function_name(name: &str) -> bool {
     name.len() <= 128
@@ -125,15 +162,38 @@ mod tests {
                 Cardinality::Many,
             ),
         ] {
-            let expected = Trigger::EventGrid { binding: binding.to_owned(), cardinality };
-            assert_eq!(function(file).unwrap().trigger(), &expected);
+            let function = function(file).unwrap();
+            assert_eq!(
+                (function.binding(), function.trigger()),
+                (binding, &Trigger::EventGrid { cardinality })
+            );
         }
+    }
+
+    #[test]
+    fn a_timer_has_a_schedule_and_may_say_more() {
+        let trigger = |text: &str| match function(text).unwrap().trigger() {
+            Trigger::Timer(timer) => (timer.schedule.clone(), timer.run_on_startup, timer.use_monitor),
+            other => panic!("{other:?}"),
+        };
+        let documented = include_str!("../../../tests/fixtures/functions/function.timer.json");
+        assert_eq!(trigger(documented), ("0 */5 * * * *".to_owned(), false, true));
+        let given = r#"{"bindings":[{"type":"TimerTrigger","name":"t","schedule":"%WHEN%","runOnStartup":true,"useMonitor":false}]}"#;
+        assert_eq!(trigger(given), ("%WHEN%".to_owned(), true, false));
+    }
+
+    #[test]
+    fn a_function_can_be_disabled_in_its_file() {
+        let file = |disabled: &str| {
+            format!(r#"{{"bindings":[{{"type":"queueTrigger","name":"q"}}],"disabled":{disabled}}}"#)
+        };
+        assert!(function(&file("true")).unwrap().is_disabled());
+        assert!(!function(&file("false")).unwrap().is_disabled());
     }
 
     #[test]
     fn other_triggers_are_understood_though_nothing_fires_them() {
         for (file, kind, built_in) in [
-            (include_str!("../../../tests/fixtures/functions/function.timer.json"), "timerTrigger", true),
             (include_str!("../../../tests/fixtures/functions/function.http.json"), "httpTrigger", true),
             (include_str!("../../../tests/fixtures/functions/function.queue.json"), "queueTrigger", false),
         ] {
@@ -156,6 +216,10 @@ mod tests {
             (
                 r#"{"bindings":[{"type":"timerTrigger","name":"a"},{"type":"eventGridTrigger","name":"b"}]}"#,
                 "OnEvent/function.json: bindings has to be an array with exactly one trigger",
+            ),
+            (
+                r#"{"bindings":[{"type":"timerTrigger","name":"a"}]}"#,
+                "OnEvent/function.json: bindings.0.schedule has to be six fields",
             ),
             (
                 r#"{"bindings":[{"type":"queue","name":"q"},{"type":"eventGridTrigger"}]}"#,

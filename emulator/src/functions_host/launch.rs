@@ -28,13 +28,13 @@ impl Launch {
         ];
         let own = own.map(|(name, value)| (name.to_owned(), value));
         let environment: Vec<_> = settings.iter().cloned().chain(own).collect();
-        let variable = |name: &str| {
-            let set =
-                environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-            set.or_else(|| std::env::var(name).ok())
-        };
-        let line = app.program.command_line(&app.root, variable);
+        let line = app.program.command_line(&app.root, |name| variable(&environment, name));
         Launch { line, environment, port, initialization_timeout: app.initialization_timeout }
+    }
+
+    /// An app setting, or else a variable of this process, as the handler will find it.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        variable(&self.environment, name)
     }
 }
 
@@ -43,6 +43,11 @@ impl fmt::Debug for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Launch").field("line", &self.line).field("port", &self.port).finish_non_exhaustive()
     }
+}
+
+fn variable(environment: &[(String, String)], name: &str) -> Option<String> {
+    let set = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    set.or_else(|| std::env::var(name).ok())
 }
 
 /// A loopback port nobody uses at the moment.

@@ -23,15 +23,18 @@ const ORIGINS: [&str; 5] = [
 pub(super) enum Decision<'a> {
     /// Answer it; the handler hears nothing of it.
     Answer(Response),
-    /// Call this function once for each of these, all at once.
-    Invoke(&'a Function, Vec<Payload<'a>>),
+    /// Call this function once for each of these, all at once, and answer how it went.
+    Invoke(&'a Function, Vec<Payload>),
+    /// The same, but answer at once.
+    Start(&'a Function, Vec<Payload>),
 }
 
-/// What one invocation is about, and the name of the binding it is found under.
+/// What one invocation is about.
 #[derive(Debug, PartialEq)]
-pub(super) enum Payload<'a> {
-    One(&'a str, Value),
-    Many(&'a str, Vec<Value>),
+pub(super) enum Payload {
+    Event(Value),
+    Events(Vec<Value>),
+    Value(Value),
 }
 
 /// The decision. The system key is not asked for, as in local development.
@@ -41,9 +44,9 @@ pub(super) fn decide<'a>(functions: &'a [Function], request: &Request) -> Decisi
     }
     let name = exchange::query(request, "functionName").unwrap_or_default();
     let function = functions.iter().find(|function| function.name() == name);
-    let Some((function, binding, cardinality)) = function.and_then(|function| match function.trigger() {
-        Trigger::EventGrid { binding, cardinality } => Some((function, binding.as_str(), *cardinality)),
-        Trigger::Other(_) => None,
+    let Some((function, cardinality)) = function.and_then(|function| match function.trigger() {
+        Trigger::EventGrid { cardinality } if !function.is_disabled() => Some((function, *cardinality)),
+        _ => None,
     }) else {
         let message = format!("cannot find function: '{name}'");
         return Decision::Answer(exchange::with_body(StatusCode::NOT_FOUND, TEXT, message));
@@ -54,7 +57,7 @@ pub(super) fn decide<'a>(functions: &'a [Function], request: &Request) -> Decisi
     let event_type = exchange::header_text(request, "aeg-event-type").unwrap_or_default();
     match event_type.to_ascii_lowercase().as_str() {
         "subscriptionvalidation" => Decision::Answer(validate(request)),
-        "notification" => match payloads(request, binding, cardinality) {
+        "notification" => match exchange::body_json(request).and_then(|body| payloads(body, cardinality)) {
             Some(payloads) => Decision::Invoke(function, payloads),
             None => Decision::Answer(malformed()),
         },
@@ -90,8 +93,9 @@ fn validate(request: &Request) -> Response {
     }
 }
 
-fn payloads<'a>(request: &Request, binding: &'a str, cardinality: Cardinality) -> Option<Vec<Payload<'a>>> {
-    let events = match exchange::body_json(request)? {
+/// An invocation for each event, or one for all; `None` if something is no event.
+pub(super) fn payloads(events: Value, cardinality: Cardinality) -> Option<Vec<Payload>> {
+    let events = match events {
         Value::Array(events) => events,
         event => vec![event],
     };
@@ -99,8 +103,8 @@ fn payloads<'a>(request: &Request, binding: &'a str, cardinality: Cardinality) -
         return None;
     }
     Some(match cardinality {
-        Cardinality::One => events.into_iter().map(|event| Payload::One(binding, event)).collect(),
-        Cardinality::Many => vec![Payload::Many(binding, events)],
+        Cardinality::One => events.into_iter().map(Payload::Event).collect(),
+        Cardinality::Many => vec![Payload::Events(events)],
     })
 }
 
@@ -139,7 +143,7 @@ mod tests {
     fn answer(request: &Request) -> Response {
         match decide(&functions(), request) {
             Decision::Answer(response) => response,
-            invoke @ Decision::Invoke(..) => panic!("{invoke:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -159,6 +163,15 @@ mod tests {
         assert_eq!(answer(&request("POST", "/", Some("Notification"), "[]")).status(), 404);
         let elsewhere = "/RUNTIME/Webhooks/EventGrid?functionName=OnEvent";
         assert_eq!(answer(&request("POST", elsewhere, Some("Unsubscribe"), "")).status(), 202);
+    }
+
+    #[test]
+    fn a_disabled_function_is_not_found() {
+        let mut functions = functions();
+        functions[0].disable();
+        let request = request("POST", ON_EVENT, Some("Notification"), "[]");
+        let Decision::Answer(response) = decide(&functions, &request) else { panic!("it was called") };
+        assert_eq!(response.status(), 404);
     }
 
     #[test]
@@ -221,13 +234,13 @@ mod tests {
     fn a_notification_becomes_an_invocation_an_event_or_one_for_all() {
         let (first, second) = (json!({"id": "1"}), json!({"id": "2"}));
         let both = json!([first, second]).to_string();
-        let one = |event: &Value| Payload::One("eventGridEvent", event.clone());
+        let one = |event: &Value| Payload::Event(event.clone());
         for (function, body, expected) in [
             ("OnEvent", both.as_str(), vec![one(&first), one(&second)]),
             ("OnEvent", r#"{"id":"1"}"#, vec![one(&first)]),
             ("OnEvent", "[]", vec![]),
-            ("OnEvents", both.as_str(), vec![Payload::Many("events", vec![first.clone(), second.clone()])]),
-            ("OnEvents", r#"{"id":"1"}"#, vec![Payload::Many("events", vec![first.clone()])]),
+            ("OnEvents", both.as_str(), vec![Payload::Events(vec![first.clone(), second.clone()])]),
+            ("OnEvents", r#"{"id":"1"}"#, vec![Payload::Events(vec![first.clone()])]),
         ] {
             let uri = format!("/runtime/webhooks/eventgrid?functionName={function}&code=ignored");
             match decide(&functions(), &request("POST", &uri, Some("notification"), body)) {
@@ -235,7 +248,7 @@ mod tests {
                     assert_eq!(found.name(), function);
                     assert_eq!(payloads, expected, "{function} {body}");
                 }
-                answer @ Decision::Answer(_) => panic!("{function} {body}: {answer:?}"),
+                other => panic!("{function} {body}: {other:?}"),
             }
         }
     }

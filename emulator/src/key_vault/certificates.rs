@@ -1,4 +1,4 @@
-//! Certificates: their public part.
+//! Certificates: their public part, and how they come into being.
 //!
 //! The list is the only place where a vault can be searched by thumbprint, and it shows the latest versions
 //! alone; an older CA has to be looked for among the versions.
@@ -11,13 +11,16 @@ use openssl::hash::MessageDigest;
 use openssl::x509::X509;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
+use super::collection::Collection;
+use super::creation;
 use super::import::{ContentType, Import};
-use super::keys::Key;
+use super::kind::Kind;
 use super::object::{Changes, Stored, Target, Version};
 use super::refusal::Refusal;
-use super::secrets::Secret;
+use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, paging, policy};
+use super::{Visit, deleted, making, paging, policy};
 use crate::jose;
 use crate::operation::Operation;
 
@@ -27,12 +30,51 @@ pub(super) struct Certificate {
     pub(super) leaf: X509,
     pub(super) exportable: bool,
     pub(super) secret_type: ContentType,
+    /// How it was made, if it was made here.
+    pub(super) request: Option<creation::Request>,
 }
 
 impl Stored for Certificate {
-    const COLLECTION: &'static str = "certificates";
-    const NOUN: &'static str = "certificate";
-    const NOT_FOUND: &'static str = "CertificateNotFound";
+    const KIND: Kind = Kind::Certificate;
+
+    fn collection(vault: &Vault) -> &Collection<Certificate> {
+        &vault.certificates
+    }
+
+    fn is_managed(&self) -> bool {
+        false
+    }
+
+    fn listed(id: &str, version: &Version<Certificate>) -> Value {
+        json!({
+            "id": id,
+            "x5t": x5t(&version.content.leaf),
+            "attributes": version.attributes.listed(),
+            "tags": version.tags,
+        })
+    }
+
+    fn bundle(name: &str, version: &Version<Certificate>, site: &Site) -> Result<Value, Refusal> {
+        let Certificate { leaf, request, .. } = &version.content;
+        let id = |kind| site.id(kind, name, Some(&version.id));
+        let encode = || -> Result<Value, ErrorStack> {
+            Ok(json!({
+                "id": id(Kind::Certificate),
+                "kid": id(Kind::Key),
+                "sid": id(Kind::Secret),
+                "x5t": x5t(leaf),
+                "cer": STANDARD.encode(leaf.to_der()?),
+                "attributes": version.attributes.full(),
+                "tags": version.tags,
+                "policy": policy::of(&site.id(Kind::Certificate, name, Some("policy")), version)?,
+            }))
+        };
+        let mut bundle = encode().map_err(|_| Refusal::internal("encode the certificate"))?;
+        if request.is_some() {
+            bundle["pending"] = json!({ "id": site.id(Kind::Certificate, name, Some("pending")) });
+        }
+        Ok(bundle)
+    }
 }
 
 /// What can be asked about certificates.
@@ -41,8 +83,11 @@ pub(super) enum Call {
     List,
     Versions(String),
     Get(Target),
+    Pending(String),
+    Create(String),
     Import(String),
     Update(Target),
+    Delete(String),
 }
 
 impl Call {
@@ -51,10 +96,13 @@ impl Call {
             ("GET", []) => Call::List,
             ("GET", [name, "versions"]) => Call::Versions((*name).to_owned()),
             ("GET", [name]) => Call::Get(Target::latest(*name)),
+            ("GET", [name, "pending"]) => Call::Pending((*name).to_owned()),
             ("GET", [name, version]) => Call::Get(Target::version(*name, *version)),
+            ("POST", [name, "create"]) => Call::Create((*name).to_owned()),
             ("POST", [name, "import"]) => Call::Import((*name).to_owned()),
             ("PATCH", [name]) => Call::Update(Target::latest(*name)),
             ("PATCH", [name, version]) => Call::Update(Target::version(*name, *version)),
+            ("DELETE", [name]) => Call::Delete((*name).to_owned()),
             _ => return None,
         })
     }
@@ -63,25 +111,34 @@ impl Call {
         match self {
             Call::List | Call::Versions(_) => Operation::ListVaultCertificates,
             Call::Get(_) => Operation::GetVaultCertificate,
+            Call::Pending(_) => Operation::GetCertificateOperation,
+            Call::Create(_) => Operation::CreateVaultCertificate,
             Call::Import(_) => Operation::ImportVaultCertificate,
-            Call::Update(_) => Operation::Vault,
+            Call::Update(_) => Operation::UpdateVaultCertificate,
+            Call::Delete(_) => Operation::DeleteVaultCertificate,
         }
     }
 
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Call::List => None,
-            Call::Versions(name) | Call::Import(name) => Some(name),
+            Call::Versions(name)
+            | Call::Pending(name)
+            | Call::Create(name)
+            | Call::Import(name)
+            | Call::Delete(name) => Some(name),
             Call::Get(target) | Call::Update(target) => Some(&target.name),
         }
     }
 }
 
-pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> Result<Value, Refusal> {
-    match call {
-        Call::List => paging::objects(&vault.certificates, properties, visit),
-        Call::Versions(name) => paging::versions(vault.certificates.object(name)?, properties, visit),
+pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> Result<Answer, Refusal> {
+    let body = match call {
+        Call::List => paging::objects(&vault.certificates, visit),
+        Call::Versions(name) => paging::versions(vault.certificates.object(name)?, visit),
         Call::Get(target) => bundle(vault, target, visit),
+        Call::Pending(name) => making::shown(vault, name, visit),
+        Call::Create(name) => return making::begin(vault, name, visit),
         Call::Import(name) => {
             let import = Import::read(&visit.body()?)?;
             vault.import(name, &import, visit.stamp())?;
@@ -91,34 +148,14 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
             vault.update_certificate(target, Changes::read(&visit.body()?)?, visit.now)?;
             bundle(vault, target, visit)
         }
-    }
+        Call::Delete(name) => deleted::delete::<Certificate>(vault, name, visit),
+    };
+    body.map(Answer::Done)
 }
 
 fn bundle(vault: &Vault, target: &Target, visit: &Visit<'_>) -> Result<Value, Refusal> {
     let (name, version) = vault.certificates.find(target)?;
-    let encode = || -> Result<Value, ErrorStack> {
-        let leaf = &version.content.leaf;
-        Ok(json!({
-            "id": visit.site.id::<Certificate>(name, Some(&version.id)),
-            "kid": visit.site.id::<Key>(name, Some(&version.id)),
-            "sid": visit.site.id::<Secret>(name, Some(&version.id)),
-            "x5t": x5t(leaf),
-            "cer": STANDARD.encode(leaf.to_der()?),
-            "attributes": version.attributes.full(),
-            "tags": version.tags,
-            "policy": policy::of(&visit.site.id::<Certificate>(name, Some("policy")), version)?,
-        }))
-    };
-    encode().map_err(|_| Refusal::internal("encode the certificate"))
-}
-
-fn properties(id: &str, version: &Version<Certificate>) -> Value {
-    json!({
-        "id": id,
-        "x5t": x5t(&version.content.leaf),
-        "attributes": version.attributes.listed(),
-        "tags": version.tags,
-    })
+    Certificate::bundle(name, version, visit.site)
 }
 
 /// The SHA-1 of the DER, which is all the thumbprint Key Vault knows.

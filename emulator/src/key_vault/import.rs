@@ -157,7 +157,7 @@ impl ContentType {
         }
     }
 
-    fn named(name: &str) -> Result<ContentType, Refusal> {
+    pub(super) fn named(name: &str) -> Result<ContentType, Refusal> {
         [ContentType::Pem, ContentType::Pkcs12].into_iter().find(|known| known.name() == name).ok_or_else(
             || {
                 Refusal::bad_parameter(
@@ -177,6 +177,11 @@ pub(super) struct KeyPair {
 }
 
 impl KeyPair {
+    /// A certificate that needs no chain.
+    pub(super) fn alone(key: PKey<Private>, leaf: X509) -> KeyPair {
+        KeyPair { key: Hidden(key), leaf, chain: Vec::new() }
+    }
+
     /// The value of the certificate's secret; it has the private key only if that may leave the vault.
     pub(super) fn secret(&self, form: ContentType, exportable: bool) -> Result<String, ErrorStack> {
         match form {

@@ -1,13 +1,20 @@
-//! The public half of a key as a JSON Web Key, and which keys have one here.
+//! Keys as JSON Web Keys, and which keys a vault keeps.
+//!
+//! A private key comes in this form and never leaves in it.
 
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
+use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
-use openssl::pkey::{HasPublic, PKeyRef, Private};
+use openssl::pkey::{HasPublic, PKey, PKeyRef, Private};
+use openssl::rsa::Rsa;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use crate::jose;
+
+const CURVES: [(Nid, &str); 3] =
+    [(Nid::X9_62_PRIME256V1, "P-256"), (Nid::SECP384R1, "P-384"), (Nid::SECP521R1, "P-521")];
 
 /// Refuses what no vault keeps: RSA of any size and three curves are all there is.
 pub(super) fn check(key: &PKeyRef<Private>) -> Result<(), Refusal> {
@@ -37,22 +44,63 @@ pub(super) fn public_half<T: HasPublic>(key: &PKeyRef<T>) -> Result<Value, Error
     }))
 }
 
+/// The private key a request brings, after seeing to it that its numbers belong together.
+pub(super) fn private_key(jwk: &Value) -> Result<PKey<Private>, Refusal> {
+    let key = match jwk["kty"].as_str() {
+        Some("RSA") => rsa(jwk)?,
+        Some("EC") => elliptic(jwk)?,
+        _ => return Err(Refusal::bad_parameter("Property 'key' is required: a JWK with kty RSA or EC.")),
+    };
+    key.ok_or_else(|| Refusal::bad_parameter("The numbers of the key do not belong together."))
+}
+
+/// The curve of this name.
+pub(super) fn curve(name: &str) -> Result<Nid, Refusal> {
+    CURVES
+        .into_iter()
+        .find_map(|(curve, known)| (known == name).then_some(curve))
+        .ok_or_else(|| Refusal::bad_parameter("crv must be P-256, P-384 or P-521."))
+}
+
 fn curve_name(curve: Nid) -> Option<&'static str> {
-    match curve {
-        Nid::X9_62_PRIME256V1 => Some("P-256"),
-        Nid::SECP384R1 => Some("P-384"),
-        Nid::SECP521R1 => Some("P-521"),
-        _ => None,
-    }
+    CURVES.into_iter().find_map(|(known, name)| (known == curve).then_some(name))
+}
+
+fn rsa(jwk: &Value) -> Result<Option<PKey<Private>>, Refusal> {
+    let (n, e, d) = (number(jwk, "n")?, number(jwk, "e")?, number(jwk, "d")?);
+    let (p, q) = (number(jwk, "p")?, number(jwk, "q")?);
+    let (dp, dq, qi) = (number(jwk, "dp")?, number(jwk, "dq")?, number(jwk, "qi")?);
+    let assemble = || -> Result<Option<PKey<Private>>, ErrorStack> {
+        let key = Rsa::from_private_components(n, e, d, p, q, dp, dq, qi)?;
+        if key.check_key()? { PKey::from_rsa(key).map(Some) } else { Ok(None) }
+    };
+    Ok(assemble().unwrap_or_default())
+}
+
+fn elliptic(jwk: &Value) -> Result<Option<PKey<Private>>, Refusal> {
+    let curve = curve(jwk["crv"].as_str().unwrap_or_default())?;
+    let (x, y, d) = (number(jwk, "x")?, number(jwk, "y")?, number(jwk, "d")?);
+    let assemble = || -> Result<PKey<Private>, ErrorStack> {
+        let group = EcGroup::from_curve_name(curve)?;
+        let public = EcKey::from_public_key_affine_coordinates(&group, &x, &y)?;
+        let key = EcKey::from_private_components(&group, &d, public.public_key())?;
+        key.check_key()?;
+        PKey::from_ec_key(key)
+    };
+    Ok(assemble().ok())
+}
+
+fn number(jwk: &Value, member: &str) -> Result<BigNum, Refusal> {
+    jwk[member]
+        .as_str()
+        .and_then(jose::from_base64url)
+        .and_then(|bytes| BigNum::from_slice(&bytes).ok())
+        .ok_or_else(|| Refusal::bad_parameter(format!("The key has no {member} in base64url.")))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use openssl::ec::{EcGroup, EcKey};
-    use openssl::pkey::PKey;
-    use openssl::rsa::Rsa;
-
     use super::super::testing::*;
     use super::*;
 
@@ -61,7 +109,7 @@ mod tests {
     }
 
     fn number(jwk: &Value, member: &str) -> BigNum {
-        BigNum::from_slice(&bytes(jwk, member)).unwrap()
+        super::number(jwk, member).unwrap()
     }
 
     #[test]
@@ -90,6 +138,34 @@ mod tests {
             let (x, y) = (number(&jwk, "x"), number(&jwk, "y"));
             let rebuilt = EcKey::from_public_key_affine_coordinates(&group, &x, &y).unwrap();
             assert!(PKey::from_ec_key(rebuilt).unwrap().public_eq(&key));
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_read_back_from_its_jwk() {
+        for key in [rsa_key(), p256(), ec_key(Nid::SECP521R1)] {
+            let read = private_key(&private_jwk(&key)).unwrap();
+            assert!(read.public_eq(&key));
+            assert_eq!(read.private_key_to_der().unwrap(), key.private_key_to_der().unwrap());
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_belong_together_are_refused() {
+        let (jwk, other) = (private_jwk(&p256()), private_jwk(&p256()));
+        let mut stranger = jwk.clone();
+        stranger["d"] = other["d"].clone();
+        let mut off_the_curve = jwk.clone();
+        off_the_curve["y"] = other["y"].clone();
+        let mut incomplete = jwk.clone();
+        incomplete["d"] = json!(null);
+        let mut unknown = jwk.clone();
+        unknown["crv"] = json!("P-256K");
+        let mut rsa = private_jwk(&rsa_key());
+        rsa["p"] = rsa["q"].clone();
+        for wrong in [stranger, off_the_curve, incomplete, unknown, rsa, json!({ "kty": "oct" }), json!(null)]
+        {
+            assert_eq!(private_key(&wrong).unwrap_err().code(), "BadParameter");
         }
     }
 }

@@ -1,18 +1,23 @@
 //! Keys: their public half, and signatures made with the other one.
 //!
-//! So far every key belongs to a certificate and lives and dies with it.
+//! A key belongs to a certificate and lives and dies with it, or stands alone. Either way it can be switched
+//! off and told what it may do.
 
 use http::Method;
-use openssl::pkey::{PKey, PKeyRef, Private};
-use openssl::x509::{X509KeyUsage, X509Ref};
+use openssl::pkey::{PKey, Private};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::object::{Stored, Target, Version};
+use super::collection::Collection;
+use super::key_operation::KeyOperation;
+use super::kind::Kind;
+use super::new_key::NewKey;
+use super::object::{Changes, Stored, Target, Version};
 use super::refusal::Refusal;
 use super::signing::Algorithm;
+use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, jwk, paging};
+use super::{Visit, deleted, jwk, paging};
 use crate::hidden::Hidden;
 use crate::jose;
 use crate::operation::Operation;
@@ -21,14 +26,39 @@ use crate::operation::Operation;
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) private: Hidden<PKey<Private>>,
-    pub(super) operations: Vec<&'static str>,
+    pub(super) operations: Vec<KeyOperation>,
     pub(super) exportable: bool,
+    /// Whether it belongs to the certificate of the same name.
+    pub(super) managed: bool,
 }
 
 impl Stored for Key {
-    const COLLECTION: &'static str = "keys";
-    const NOUN: &'static str = "key";
-    const NOT_FOUND: &'static str = "KeyNotFound";
+    const KIND: Kind = Kind::Key;
+
+    fn collection(vault: &Vault) -> &Collection<Key> {
+        &vault.keys
+    }
+
+    fn is_managed(&self) -> bool {
+        self.managed
+    }
+
+    fn listed(kid: &str, version: &Version<Key>) -> Value {
+        let json = json!({ "kid": kid, "attributes": version.attributes.listed() });
+        described(json, version)
+    }
+
+    /// A disabled key may be looked at; it only cannot be used.
+    fn bundle(name: &str, version: &Version<Key>, site: &Site) -> Result<Value, Refusal> {
+        let mut key = jwk::public_half(&version.content.private.0)
+            .map_err(|_| Refusal::internal("read the public half of the key"))?;
+        let operations = version.content.operations.iter();
+        key["kid"] = json!(site.id(Kind::Key, name, Some(&version.id)));
+        key["key_ops"] = operations.map(|operation| operation.name()).collect();
+        let mut attributes = version.attributes.full();
+        attributes["exportable"] = json!(version.content.exportable);
+        Ok(described(json!({ "key": key, "attributes": attributes }), version))
+    }
 }
 
 /// What can be asked about keys.
@@ -37,7 +67,11 @@ pub(super) enum Call {
     List,
     Versions(String),
     Get(Target),
+    Create(String),
+    Import(String),
+    Update(Target),
     Sign(Target),
+    Delete(String),
 }
 
 impl Call {
@@ -47,6 +81,11 @@ impl Call {
             ("GET", [name, "versions"]) => Call::Versions((*name).to_owned()),
             ("GET", [name]) => Call::Get(Target::latest(*name)),
             ("GET", [name, version]) => Call::Get(Target::version(*name, *version)),
+            ("POST", [name, "create"]) => Call::Create((*name).to_owned()),
+            ("PUT", [name]) => Call::Import((*name).to_owned()),
+            ("PATCH", [name]) => Call::Update(Target::latest(*name)),
+            ("PATCH", [name, version]) => Call::Update(Target::version(*name, *version)),
+            ("DELETE", [name]) => Call::Delete((*name).to_owned()),
             ("POST", [name, "sign"]) => Call::Sign(Target::latest(*name)),
             ("POST", [name, version, "sign"]) => Call::Sign(Target::version(*name, *version)),
             _ => return None,
@@ -55,80 +94,69 @@ impl Call {
 
     pub(super) fn operation(&self) -> Operation {
         match self {
-            Call::List | Call::Versions(_) => Operation::Vault,
+            Call::List | Call::Versions(_) => Operation::ListVaultKeys,
             Call::Get(_) => Operation::GetVaultKey,
+            Call::Create(_) => Operation::CreateVaultKey,
+            Call::Import(_) => Operation::ImportVaultKey,
+            Call::Update(_) => Operation::UpdateVaultKey,
             Call::Sign(_) => Operation::Sign,
+            Call::Delete(_) => Operation::DeleteVaultKey,
         }
     }
 
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Call::List => None,
-            Call::Versions(name) => Some(name),
-            Call::Get(target) | Call::Sign(target) => Some(&target.name),
+            Call::Versions(name) | Call::Create(name) | Call::Import(name) | Call::Delete(name) => Some(name),
+            Call::Get(target) | Call::Update(target) | Call::Sign(target) => Some(&target.name),
         }
     }
 }
 
-pub(super) fn answer(vault: &Vault, call: &Call, visit: &Visit<'_>) -> Result<Value, Refusal> {
+pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> Result<Value, Refusal> {
     match call {
-        Call::List => paging::objects(&vault.keys, properties, visit),
-        Call::Versions(name) => paging::versions(vault.keys.object(name)?, properties, visit),
-        Call::Get(target) => {
-            let (name, version) = vault.keys.find(target)?;
-            bundle(name, version, visit)
+        Call::List => paging::objects(&vault.keys, visit),
+        Call::Versions(name) => paging::versions(vault.keys.object(name)?, visit),
+        Call::Get(target) => bundle(vault, target, visit),
+        Call::Create(name) => {
+            vault.keys.check_own(name, "create")?;
+            vault.add_key(name, NewKey::create(&visit.body()?)?, visit.stamp())?;
+            bundle(vault, &Target::latest(name), visit)
+        }
+        Call::Import(name) => {
+            vault.keys.check_own(name, "import")?;
+            vault.add_key(name, NewKey::import(&visit.body()?)?, visit.stamp())?;
+            bundle(vault, &Target::latest(name), visit)
+        }
+        Call::Update(target) => {
+            let body = visit.body()?;
+            let operations = KeyOperation::read(&body["key_ops"])?;
+            vault.update_key(target, Changes::read(&body)?, operations, visit.now)?;
+            bundle(vault, target, visit)
         }
         Call::Sign(target) => {
             let (name, version) = vault.keys.find(target)?;
             sign(name, version, visit)
         }
+        Call::Delete(name) => deleted::delete::<Key>(vault, name, visit),
     }
 }
 
-/// What a certificate's key may do follows from the certificate's key usage; without one, everything its
-/// type can do (chosen, not observed).
-pub(super) fn operations(certificate: &X509Ref, key: &PKeyRef<Private>) -> Vec<&'static str> {
-    let signs = X509KeyUsage::KEY_CERT_SIGN
-        | X509KeyUsage::CRL_SIGN
-        | X509KeyUsage::DIGITAL_SIGNATURE
-        | X509KeyUsage::NON_REPUDIATION;
-    let usage = certificate.key_usage().unwrap_or(X509KeyUsage::all());
-    let mut operations = Vec::new();
-    let rsa = key.rsa().is_ok();
-    for (wanted, possible, names) in [
-        (X509KeyUsage::DATA_ENCIPHERMENT, rsa, ["encrypt", "decrypt"]),
-        (signs, true, ["sign", "verify"]),
-        (X509KeyUsage::KEY_ENCIPHERMENT, rsa, ["wrapKey", "unwrapKey"]),
-    ] {
-        if possible && usage.intersects(wanted) {
-            operations.extend(names);
-        }
+fn bundle(vault: &Vault, target: &Target, visit: &Visit<'_>) -> Result<Value, Refusal> {
+    let (name, version) = vault.keys.find(target)?;
+    Key::bundle(name, version, visit.site)
+}
+
+fn described(mut json: Value, version: &Version<Key>) -> Value {
+    if version.content.managed {
+        json["managed"] = json!(true);
     }
-    operations
-}
-
-fn properties(kid: &str, version: &Version<Key>) -> Value {
-    json!({
-        "kid": kid,
-        "attributes": version.attributes.listed(),
-        "managed": true,
-        "tags": version.tags,
-    })
-}
-
-/// A disabled key may be looked at; it only cannot be used.
-fn bundle(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Value, Refusal> {
-    let mut key = jwk::public_half(&version.content.private.0)
-        .map_err(|_| Refusal::internal("read the public half of the key"))?;
-    key["kid"] = json!(visit.site.id::<Key>(name, Some(&version.id)));
-    key["key_ops"] = json!(version.content.operations);
-    let mut attributes = version.attributes.full();
-    attributes["exportable"] = json!(version.content.exportable);
-    Ok(json!({ "key": key, "attributes": attributes, "managed": true, "tags": version.tags }))
+    json["tags"] = json!(version.tags);
+    json
 }
 
 fn sign(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Value, Refusal> {
-    check_usable(version, "sign", visit.now)?;
+    check_usable(version, KeyOperation::Sign, visit.now)?;
     let body = visit.body()?;
     let algorithm = Algorithm::named(body["alg"].as_str().unwrap_or_default())?;
     let Some(digest) = body["value"].as_str() else {
@@ -138,15 +166,16 @@ fn sign(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Value, 
         return Err(Refusal::bad_parameter("Content of 'value' is not base64url."));
     };
     let signature = algorithm.sign(&version.content.private.0, &digest)?;
-    let kid = visit.site.id::<Key>(name, Some(&version.id));
+    let kid = visit.site.id(Kind::Key, name, Some(&version.id));
     Ok(json!({ "kid": kid, "value": jose::base64url(signature) }))
 }
 
 /// `KeyDisabled` and `KeyOperationForbidden` are the service's words; the two about time are chosen after them.
-fn check_usable(version: &Version<Key>, operation: &str, now: OffsetDateTime) -> Result<(), Refusal> {
+fn check_usable(version: &Version<Key>, operation: KeyOperation, now: OffsetDateTime) -> Result<(), Refusal> {
     let (attributes, now) = (&version.attributes, now.unix_timestamp());
+    let name = operation.name();
     let not_on = |inner, what: &str| {
-        Err(Refusal::forbidden(inner, format!("Operation {operation} is not allowed on {what}.")))
+        Err(Refusal::forbidden(inner, format!("Operation {name} is not allowed on {what}.")))
     };
     if !attributes.enabled {
         return not_on("KeyDisabled", "a disabled key");
@@ -158,7 +187,7 @@ fn check_usable(version: &Version<Key>, operation: &str, now: OffsetDateTime) ->
         return not_on("KeyExpired", "an expired key");
     }
     if !version.content.operations.contains(&operation) {
-        let message = format!("Operation {operation} is not permitted on this key.");
+        let message = format!("Operation {name} is not permitted on this key.");
         return Err(Refusal::forbidden("KeyOperationForbidden", message));
     }
     Ok(())
@@ -275,15 +304,40 @@ mod tests {
     }
 
     #[test]
-    fn key_usage_becomes_key_operations() {
-        let rsa = rsa_key();
-        let of = |usage: &KeyUsage| operations(&certificate(&rsa, usage), &rsa);
-        assert_eq!(of(KeyUsage::new().digital_signature()), ["sign", "verify"]);
-        assert_eq!(of(KeyUsage::new().key_encipherment()), ["wrapKey", "unwrapKey"]);
+    fn a_certificates_key_can_be_switched_off_alone() {
+        let mut lab = lab_with(&p256());
+        let off = json!({ "attributes": { "enabled": false, "exp": 1 }, "tags": { "line": "1" } });
+        let (status, patched) = lab.ask(Method::PATCH, "/keys/ca/?api-version=7.4", &off);
+        assert_eq!((status, &patched["attributes"]["enabled"]), (StatusCode::OK, &json!(false)));
+        assert_eq!(patched["attributes"]["exp"], NOT_AFTER.unix_timestamp());
+        assert_eq!(patched["tags"], json!({ "line": "1" }));
+        let (status, body) = lab.ask(Method::POST, SIGN, &request());
         assert_eq!(
-            of(KeyUsage::new().data_encipherment().non_repudiation()),
-            ["encrypt", "decrypt", "sign", "verify"]
+            (status, &body["error"]["innererror"]["code"]),
+            (StatusCode::FORBIDDEN, &json!("KeyDisabled"))
         );
+        assert_eq!(lab.read("/certificates/ca")["attributes"]["enabled"], true);
+
+        lab.world.key_vaults.update_key(VAULT, "ca", Changes::enabled(true), NOW).unwrap();
+        assert_eq!(lab.ask(Method::POST, SIGN, &request()).0, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_key_can_lose_and_regain_the_right_to_sign() {
+        let mut lab = lab_with(&p256());
+        let kid = lab.read("/keys/ca")["key"]["kid"].take();
+        let target = format!("{}?api-version=7.4", kid.as_str().unwrap());
+        let (_, patched) = lab.ask(Method::PATCH, &target, &json!({ "key_ops": ["verify"] }));
+        assert_eq!(patched["key"]["key_ops"], json!(["verify"]));
+        let (status, body) = lab.ask(Method::POST, SIGN, &request());
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(body["error"]["innererror"]["code"], "KeyOperationForbidden");
+
+        let vaults = &mut lab.world.key_vaults;
+        vaults.set_key_operations(VAULT, "ca", &[KeyOperation::Sign], NOW).unwrap();
+        let refusal = vaults.set_key_operations(VAULT, "ca", &[KeyOperation::Encrypt], NOW).unwrap_err();
+        assert_eq!(refusal.code(), "BadParameter");
+        assert_eq!(lab.ask(Method::POST, SIGN, &request()).0, StatusCode::OK);
     }
 
     #[test]

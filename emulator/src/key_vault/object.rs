@@ -1,24 +1,35 @@
 //! What certificates, keys and secrets have in common: a name, versions, attributes and tags.
-//!
-//! Names are compared without case and keep the spelling of the first writer. Nothing is ever removed yet;
-//! soft delete would be a second `Collection` beside the live one.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
+use super::collection::Collection;
+use super::kind::Kind;
 use super::refusal::Refusal;
+use super::site::Site;
+use super::vault::Vault;
 
-/// A kind of object a vault keeps.
-pub(super) trait Stored {
-    /// Its place in paths and ids.
-    const COLLECTION: &'static str;
-    /// What people call it.
-    const NOUN: &'static str;
-    /// The error code of a missing one.
-    const NOT_FOUND: &'static str;
+/// The content of a version: what makes it a certificate, a key or a secret.
+pub(super) trait Stored: Sized {
+    const KIND: Kind;
+
+    /// Where a vault keeps these.
+    fn collection(vault: &Vault) -> &Collection<Self>;
+
+    /// Whether it belongs to the certificate of the same name.
+    fn is_managed(&self) -> bool;
+
+    /// The form in lists, under the id it has there.
+    fn listed(id: &str, version: &Version<Self>) -> Value;
+
+    /// The form in everything but lists, without a secret's value.
+    fn bundle(name: &str, version: &Version<Self>, site: &Site) -> Result<Value, Refusal>;
 }
+
+/// For how long a deleted object can be recovered; the service's default and maximum.
+pub(super) const RECOVERABLE_DAYS: i64 = 90;
 
 /// Name-value pairs on an object.
 pub type Tags = BTreeMap<String, String>;
@@ -45,15 +56,26 @@ impl Target {
 /// Made before the vault is touched, because both are the world's to give.
 #[derive(Clone, Debug)]
 pub struct Stamp {
-    pub(super) version: String,
+    version: String,
     pub(super) now: OffsetDateTime,
 }
 
 impl Stamp {
     /// A new version id at this moment.
     pub fn new(now: OffsetDateTime, random: &mut fastrand::Rng) -> Stamp {
-        Stamp { version: format!("{:032x}", random.u128(..)), now }
+        Stamp { version: hex_id(random), now }
     }
+
+    /// The version that is stored: enabled, without limits in time and tags.
+    pub(super) fn version<T>(&self, content: T) -> Version<T> {
+        let attributes = Attributes::new(self.now);
+        Version { id: self.version.clone(), attributes, tags: Tags::new(), content }
+    }
+}
+
+/// An id as Key Vault makes them: 32 hex digits.
+pub(super) fn hex_id(random: &mut fastrand::Rng) -> String {
+    format!("{:032x}", random.u128(..))
 }
 
 /// The attributes every version has. Times are whole seconds, as on the wire.
@@ -67,8 +89,7 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Enabled, without limits in time.
-    pub(super) fn new(now: OffsetDateTime) -> Attributes {
+    fn new(now: OffsetDateTime) -> Attributes {
         let now = now.unix_timestamp();
         Attributes { enabled: true, not_before: None, expires: None, created: now, updated: now }
     }
@@ -91,7 +112,7 @@ impl Attributes {
     pub(super) fn full(&self) -> Value {
         let mut json = self.listed();
         json["recoveryLevel"] = json!("Recoverable+Purgeable");
-        json["recoverableDays"] = json!(90);
+        json["recoverableDays"] = json!(RECOVERABLE_DAYS);
         json
     }
 
@@ -121,6 +142,11 @@ impl Changes {
     /// Switches the version on or off.
     pub fn enabled(enabled: bool) -> Changes {
         Changes { enabled: Some(enabled), ..Changes::default() }
+    }
+
+    /// The same but for when a version is valid.
+    pub(super) fn without_validity(self) -> Changes {
+        Changes { not_before: None, expires: None, ..self }
     }
 
     /// The `attributes` and `tags` of a request's body.
@@ -195,11 +221,30 @@ pub(super) struct Object<T> {
 }
 
 impl<T> Object<T> {
+    pub(super) fn new(name: &str, first: Version<T>) -> Object<T> {
+        Object { name: name.to_owned(), versions: vec![first] }
+    }
+
+    /// Adds a version, which becomes the latest.
+    pub(super) fn push(&mut self, version: Version<T>) {
+        self.versions.push(version);
+    }
+
+    /// A certain version, or the latest.
+    pub(super) fn version(&self, id: Option<&str>) -> Option<&Version<T>> {
+        self.index(id).map(|index| &self.versions[index])
+    }
+
+    /// The same, to change it.
+    pub(super) fn version_mut(&mut self, id: Option<&str>) -> Option<&mut Version<T>> {
+        self.index(id).map(|index| &mut self.versions[index])
+    }
+
     pub(super) fn latest(&self) -> &Version<T> {
         self.versions.last().expect("an object is stored with its first version")
     }
 
-    pub(super) fn versions(&self) -> impl Iterator<Item = &Version<T>> {
+    pub(super) fn versions(&self) -> impl DoubleEndedIterator<Item = &Version<T>> {
         self.versions.iter()
     }
 
@@ -208,69 +253,5 @@ impl<T> Object<T> {
             None => self.versions.len().checked_sub(1),
             Some(id) => self.versions.iter().position(|version| version.id.eq_ignore_ascii_case(id)),
         }
-    }
-}
-
-/// All objects of one kind in one vault.
-#[derive(Clone, Debug)]
-pub(super) struct Collection<T>(BTreeMap<String, Object<T>>);
-
-impl<T> Default for Collection<T> {
-    fn default() -> Collection<T> {
-        Collection(BTreeMap::new())
-    }
-}
-
-impl<T: Stored> Collection<T> {
-    /// Every object, by its name in lower case, in the order of those names.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Object<T>)> {
-        self.0.iter().map(|(key, object)| (key.as_str(), object))
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&Object<T>> {
-        self.0.get(&name.to_ascii_lowercase())
-    }
-
-    /// The object of this name.
-    pub(super) fn object(&self, name: &str) -> Result<&Object<T>, Refusal> {
-        check_name(name)?;
-        self.get(name).ok_or_else(|| Refusal::not_found::<T>(name))
-    }
-
-    /// The version a target means, and the object's name as it was first spelt.
-    pub(super) fn find(&self, target: &Target) -> Result<(&str, &Version<T>), Refusal> {
-        let object = self.object(&target.name)?;
-        let index = object.index(target.version.as_deref());
-        let index = index.ok_or_else(|| Refusal::not_found::<T>(&target.name))?;
-        Ok((&object.name, &object.versions[index]))
-    }
-
-    /// The same, to change it.
-    pub(super) fn find_mut(&mut self, target: &Target) -> Result<&mut Version<T>, Refusal> {
-        check_name(&target.name)?;
-        let missing = || Refusal::not_found::<T>(&target.name);
-        let object = self.0.get_mut(&target.name.to_ascii_lowercase()).ok_or_else(missing)?;
-        let index = object.index(target.version.as_deref()).ok_or_else(missing)?;
-        Ok(&mut object.versions[index])
-    }
-
-    /// Stores a version, which becomes the latest.
-    pub(super) fn add(&mut self, name: &str, version: Version<T>) {
-        self.0
-            .entry(name.to_ascii_lowercase())
-            .or_insert_with(|| Object { name: name.to_owned(), versions: Vec::new() })
-            .versions
-            .push(version);
-    }
-}
-
-/// Names are 1 to 127 letters, digits and hyphens.
-pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
-    let well_formed = (1..=127).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if well_formed {
-        Ok(())
-    } else {
-        Err(Refusal::bad_parameter(format!("The request URI contains an invalid name: {name}")))
     }
 }

@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use super::Visit;
-use super::object::{Collection, Object, Stored, Version};
+use super::collection::Collection;
+use super::deleted;
+use super::object::{Object, Stored};
 use super::refusal::Refusal;
 use crate::exchange::{self, Request};
 use crate::jose;
@@ -14,32 +16,34 @@ use crate::jose;
 /// How many items a page holds at most, and when nothing is said.
 const PAGE: usize = 25;
 
-/// A page of the latest versions of all objects; `describe` gets each one's id.
-pub(super) fn objects<T: Stored>(
-    collection: &Collection<T>,
-    describe: impl Fn(&str, &Version<T>) -> Value,
-    visit: &Visit<'_>,
-) -> Result<Value, Refusal> {
+/// A page of the latest versions of all live objects.
+pub(super) fn objects<T: Stored>(collection: &Collection<T>, visit: &Visit<'_>) -> Result<Value, Refusal> {
     let items = collection.iter().map(|(key, object)| {
-        let id = visit.site.id::<T>(&object.name, None);
-        (key, describe(&id, object.latest()))
+        let id = visit.site.id(T::KIND, &object.name, None);
+        (key, T::listed(&id, object.latest()))
     });
-    page(items, &format!("/{}", T::COLLECTION), visit)
+    page(items, &format!("/{}", T::KIND.collection()), visit)
+}
+
+/// A page of the deleted objects. Keys and secrets of a certificate are deleted with it and can be read one
+/// by one, but the service does not list them.
+pub(super) fn deleted<T: Stored>(collection: &Collection<T>, visit: &Visit<'_>) -> Result<Value, Refusal> {
+    let items = collection
+        .iter_deleted()
+        .filter(|(_, deleted)| !deleted.object.latest().content.is_managed())
+        .map(|(key, deleted)| (key, deleted::listed(deleted, visit.site)));
+    page(items, &format!("/{}", T::KIND.deleted_collection()), visit)
 }
 
 /// A page of all versions of an object. Their order means nothing, as in the service.
-pub(super) fn versions<T: Stored>(
-    object: &Object<T>,
-    describe: impl Fn(&str, &Version<T>) -> Value,
-    visit: &Visit<'_>,
-) -> Result<Value, Refusal> {
+pub(super) fn versions<T: Stored>(object: &Object<T>, visit: &Visit<'_>) -> Result<Value, Refusal> {
     let mut versions: Vec<_> = object.versions().collect();
     versions.sort_by_key(|version| &version.id);
     let items = versions.into_iter().map(|version| {
-        let id = visit.site.id::<T>(&object.name, Some(&version.id));
-        (version.id.as_str(), describe(&id, version))
+        let id = visit.site.id(T::KIND, &object.name, Some(&version.id));
+        (version.id.as_str(), T::listed(&id, version))
     });
-    page(items, &format!("/{}/{}/versions", T::COLLECTION, object.name), visit)
+    page(items, &format!("/{}/{}/versions", T::KIND.collection(), object.name), visit)
 }
 
 /// The page a request asks for, out of items in ascending order of their keys.
@@ -59,7 +63,7 @@ fn page<'k>(
         (Some((last, _)), Some(_)) => Some(format!(
             "{}?api-version={}&$skiptoken={}&maxresults={size}",
             visit.site.url(path),
-            exchange::query(visit.request, "api-version").unwrap_or_default(),
+            visit.api_version(),
             jose::base64url(last),
         )),
         _ => None,

@@ -1,18 +1,20 @@
 //! The policy of a certificate: what the vault would need to make another one like it.
 //!
-//! Of an import, the service writes down what the certificate says of itself, and so does this.
+//! Of an import, the service writes down what the certificate says of itself, and so does this, also of what
+//! was made here. Nothing renews itself, so there are no lifetime actions.
 
 use openssl::error::ErrorStack;
-use openssl::x509::{X509, X509ExtendedKeyUsage, X509KeyUsage, X509NameRef};
+use openssl::x509::{X509, X509ExtendedKeyUsage};
 use serde_json::{Value, json};
 
 use super::certificates::Certificate;
-use super::jwk;
+use super::key_usage::Usage;
 use super::object::Version;
+use super::{jwk, subject};
 
 /// The policy of a version, under its id.
 pub(super) fn of(id: &str, version: &Version<Certificate>) -> Result<Value, ErrorStack> {
-    let Certificate { leaf, exportable, secret_type } = &version.content;
+    let Certificate { leaf, exportable, secret_type, request } = &version.content;
     let public = leaf.public_key()?;
     let jwk = jwk::public_half(&public)?;
     let mut key_props = json!({
@@ -24,58 +26,29 @@ pub(super) fn of(id: &str, version: &Version<Certificate>) -> Result<Value, Erro
     if let Some(curve) = jwk.get("crv") {
         key_props["crv"] = curve.clone();
     }
-    let days = leaf.not_before().diff(leaf.not_after())?.days;
+    let mut x509_props = json!({
+        "subject": subject::to_text(leaf.subject_name()),
+        "ekus": extended_key_usage(leaf),
+        "key_usage": Usage::of(leaf).map(|usage| usage.name).collect::<Vec<_>>(),
+        "validity_months": months(i64::from(leaf.not_before().diff(leaf.not_after())?.days)),
+    });
+    if let Some(request) = request {
+        x509_props["basic_constraints"] = json!({ "ca": request.is_ca });
+    }
     Ok(json!({
         "id": id,
         "key_props": key_props,
         "secret_props": { "contentType": secret_type.name() },
-        "x509_props": {
-            "subject": subject(leaf.subject_name()),
-            "ekus": extended_key_usage(leaf),
-            "key_usage": key_usage(leaf),
-            "validity_months": i64::from(days) * 12 / 365,
-        },
+        "x509_props": x509_props,
         "lifetime_actions": [],
-        "issuer": { "name": "Unknown" },
+        "issuer": { "name": if request.is_some() { "Self" } else { "Unknown" } },
         "attributes": version.attributes.of_policy(),
     }))
 }
 
-/// A name as people read it, most specific part first.
-fn subject(name: &X509NameRef) -> String {
-    let mut parts: Vec<String> = name
-        .entries()
-        .map(|entry| {
-            let object = entry.object();
-            let key = object.nid().short_name().map_or_else(|_| object.to_string(), str::to_owned);
-            let value = entry.data().to_string().unwrap_or_default();
-            if value.contains([',', '+', '"', '=', ';', '<', '>', '\n']) {
-                format!("{key}=\"{}\"", value.replace('"', "\"\""))
-            } else {
-                format!("{key}={value}")
-            }
-        })
-        .collect();
-    parts.reverse();
-    parts.join(", ")
-}
-
-fn key_usage(leaf: &X509) -> Vec<&'static str> {
-    let usage = leaf.key_usage().unwrap_or(X509KeyUsage::empty());
-    [
-        (X509KeyUsage::DIGITAL_SIGNATURE, "digitalSignature"),
-        (X509KeyUsage::NON_REPUDIATION, "nonRepudiation"),
-        (X509KeyUsage::KEY_ENCIPHERMENT, "keyEncipherment"),
-        (X509KeyUsage::DATA_ENCIPHERMENT, "dataEncipherment"),
-        (X509KeyUsage::KEY_AGREEMENT, "keyAgreement"),
-        (X509KeyUsage::KEY_CERT_SIGN, "keyCertSign"),
-        (X509KeyUsage::CRL_SIGN, "cRLSign"),
-        (X509KeyUsage::ENCIPHER_ONLY, "encipherOnly"),
-        (X509KeyUsage::DECIPHER_ONLY, "decipherOnly"),
-    ]
-    .into_iter()
-    .filter_map(|(flag, name)| usage.contains(flag).then_some(name))
-    .collect()
+/// The nearest number of months: 400 years are 146,097 days and 4,800 months.
+fn months(days: i64) -> i64 {
+    (days * 4_800 + 146_097 / 2) / 146_097
 }
 
 /// The purposes OpenSSL knows; others are not listed.
@@ -100,6 +73,14 @@ mod tests {
     use super::super::Import;
     use super::super::testing::*;
     use super::*;
+
+    #[test]
+    fn a_validity_is_told_in_the_nearest_months() {
+        for (days, expected) in [(28, 1), (31, 1), (59, 2), (365, 12), (366, 12), (3652, 120), (36525, 1200)]
+        {
+            assert_eq!(months(days), expected, "{days}");
+        }
+    }
 
     #[test]
     fn the_policy_tells_what_the_certificate_is() {

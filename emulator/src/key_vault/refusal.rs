@@ -7,7 +7,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::object::Stored;
+use super::kind::Kind;
 use super::site::Site;
 use crate::identity::{CLIENT_ID, OBJECT_ID, TokenProblem};
 use crate::world::TENANT;
@@ -65,13 +65,52 @@ impl Refusal {
         Refusal { inner: Some(inner), ..Refusal::new(StatusCode::FORBIDDEN, "Forbidden", message) }
     }
 
-    pub(super) fn not_found<T: Stored>(name: &str) -> Refusal {
-        let message = format!("A {} with (name/id) {name} was not found in this key vault.", T::NOUN);
-        Refusal::new(StatusCode::NOT_FOUND, T::NOT_FOUND, message)
+    pub(super) fn not_found(kind: Kind, name: &str) -> Refusal {
+        let message = format!(
+            "A {} with (name/id) {name} was not found in this key vault. If it was deleted, recover it \
+             from /{}.",
+            kind.noun(),
+            kind.deleted_collection(),
+        );
+        Refusal::new(StatusCode::NOT_FOUND, kind.not_found(), message)
+    }
+
+    pub(super) fn deleted_not_found(kind: Kind, name: &str) -> Refusal {
+        let message = format!("Deleted {} not found: {name}", kind.title());
+        Refusal::new(StatusCode::NOT_FOUND, kind.not_found(), message)
+    }
+
+    /// The name belongs to a deleted object.
+    pub(super) fn deleted_but_recoverable(kind: Kind, name: &str) -> Refusal {
+        let message = format!(
+            "{} {name} is deleted but recoverable, and its name cannot be reused; recover or purge it first.",
+            kind.title(),
+        );
+        Refusal {
+            inner: Some("ObjectIsDeletedButRecoverable"),
+            ..Refusal::new(StatusCode::CONFLICT, "Conflict", message)
+        }
+    }
+
+    /// The object lives and dies with its certificate.
+    pub(super) fn managed(kind: Kind, operation: &str) -> Refusal {
+        let message = format!(
+            "Operation \"{operation}\" is not allowed: the lifetime of this {} is its certificate's. \
+             Do it to the certificate.",
+            kind.noun()
+        );
+        Refusal::forbidden(kind.managed(), message)
+    }
+
+    /// No certificate of this name was created here.
+    pub(super) fn pending_not_found(name: &str) -> Refusal {
+        let message = format!("Pending certificate not found: {name}");
+        Refusal::new(StatusCode::NOT_FOUND, "PendingCertificateNotFound", message)
     }
 
     /// The name belongs to something of another kind. Chosen, not observed.
-    pub(super) fn name_taken(name: &str, by: &str) -> Refusal {
+    pub(super) fn name_taken(name: &str, by: Kind) -> Refusal {
+        let by = by.noun();
         let message = format!("The name {name} is taken by a {by} of this key vault; choose another one.");
         Refusal::new(StatusCode::CONFLICT, "Conflict", message)
     }

@@ -5,8 +5,9 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::kind::Kind;
 use super::site::Site;
-use super::{certificates, keys, secrets};
+use super::{certificates, deleted, keys, secrets};
 use crate::exchange::{self, Request};
 use crate::operation::Operation;
 
@@ -25,6 +26,7 @@ pub(super) enum Call {
     Certificates(certificates::Call),
     Keys(keys::Call),
     Secrets(secrets::Call),
+    Deleted(Kind, deleted::Call),
 }
 
 impl Route {
@@ -40,6 +42,7 @@ impl Route {
             Some(Call::Certificates(call)) => call.operation(),
             Some(Call::Keys(call)) => call.operation(),
             Some(Call::Secrets(call)) => call.operation(),
+            Some(Call::Deleted(kind, call)) => call.operation(*kind),
             None => Operation::Vault,
         }
     }
@@ -50,6 +53,7 @@ impl Route {
             Some(Call::Certificates(call)) => call.name(),
             Some(Call::Keys(call)) => call.name(),
             Some(Call::Secrets(call)) => call.name(),
+            Some(Call::Deleted(_, call)) => call.name(),
             None => None,
         };
         match name {
@@ -71,11 +75,14 @@ impl Call {
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let (collection, path) = segments.split_first()?;
         let method = request.method();
-        match collection.to_ascii_lowercase().as_str() {
-            "certificates" => certificates::Call::parse(method, path).map(Call::Certificates),
-            "keys" => keys::Call::parse(method, path).map(Call::Keys),
-            "secrets" => secrets::Call::parse(method, path).map(Call::Secrets),
-            _ => None,
+        let collection = collection.to_ascii_lowercase();
+        if let Some(kind) = Kind::of_deleted_collection(&collection) {
+            return deleted::Call::parse(method, path).map(|call| Call::Deleted(kind, call));
+        }
+        match Kind::of_collection(&collection)? {
+            Kind::Certificate => certificates::Call::parse(method, path).map(Call::Certificates),
+            Kind::Key => keys::Call::parse(method, path).map(Call::Keys),
+            Kind::Secret => secrets::Call::parse(method, path).map(Call::Secrets),
         }
     }
 }
@@ -103,14 +110,32 @@ mod tests {
             ("GET", "/certificates/ca/versions", Operation::ListVaultCertificates, "my-vault/ca"),
             ("GET", "/certificates/ca/", Operation::GetVaultCertificate, "my-vault/ca"),
             ("POST", "/certificates/ca/import", Operation::ImportVaultCertificate, "my-vault/ca"),
-            ("PATCH", "/certificates/ca/0123", Operation::Vault, "my-vault/ca"),
+            ("PATCH", "/certificates/ca/0123", Operation::UpdateVaultCertificate, "my-vault/ca"),
+            ("POST", "/certificates/ca/create", Operation::CreateVaultCertificate, "my-vault/ca"),
+            ("GET", "/certificates/ca/pending", Operation::GetCertificateOperation, "my-vault/ca"),
+            ("DELETE", "/certificates/ca", Operation::DeleteVaultCertificate, "my-vault/ca"),
+            ("GET", "/deletedcertificates", Operation::ListDeletedVaultCertificates, "my-vault"),
+            ("GET", "/deletedcertificates/ca", Operation::GetDeletedVaultCertificate, "my-vault/ca"),
+            ("POST", "/deletedcertificates/ca/recover", Operation::RecoverVaultCertificate, "my-vault/ca"),
+            ("DELETE", "/deletedcertificates/ca", Operation::PurgeVaultCertificate, "my-vault/ca"),
+            ("GET", "/keys", Operation::ListVaultKeys, "my-vault"),
             ("GET", "/keys/ca/0123", Operation::GetVaultKey, "my-vault/ca"),
+            ("POST", "/keys/ca/create", Operation::CreateVaultKey, "my-vault/ca"),
+            ("PUT", "/keys/ca", Operation::ImportVaultKey, "my-vault/ca"),
+            ("PATCH", "/keys/ca//", Operation::UpdateVaultKey, "my-vault/ca"),
+            ("DELETE", "/keys/ca", Operation::DeleteVaultKey, "my-vault/ca"),
+            ("GET", "/DeletedKeys/ca", Operation::GetDeletedVaultKey, "my-vault/ca"),
             ("POST", "/keys/ca//sign", Operation::Sign, "my-vault/ca"),
             ("POST", "/keys/ca/0123/sign", Operation::Sign, "my-vault/ca"),
             ("PUT", "/secrets/ca", Operation::SetSecret, "my-vault/ca"),
             ("GET", "/Secrets/ca//", Operation::GetSecret, "my-vault/ca"),
             ("GET", "/secrets/ca/versions", Operation::ListSecrets, "my-vault/ca"),
-            ("DELETE", "/secrets/ca", Operation::Vault, "my-vault"),
+            ("PATCH", "/secrets/ca", Operation::UpdateSecret, "my-vault/ca"),
+            ("DELETE", "/secrets/ca", Operation::DeleteSecret, "my-vault/ca"),
+            ("GET", "/deletedsecrets", Operation::ListDeletedSecrets, "my-vault"),
+            ("POST", "/deletedsecrets/ca/recover", Operation::RecoverSecret, "my-vault/ca"),
+            ("POST", "/secrets/ca/backup", Operation::Vault, "my-vault"),
+            ("GET", "/deleted/ca", Operation::Vault, "my-vault"),
             ("GET", "/", Operation::Vault, "my-vault"),
         ] {
             let route = route(method, path);

@@ -5,11 +5,14 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::keys::Key;
+use super::collection::Collection;
+use super::kind::Kind;
+use super::new_secret::NewSecret;
 use super::object::{Changes, Stored, Target, Version};
 use super::refusal::Refusal;
-use super::vault::{NewSecret, Vault};
-use super::{Visit, paging};
+use super::site::Site;
+use super::vault::Vault;
+use super::{Visit, deleted, paging};
 use crate::hidden::Hidden;
 use crate::operation::Operation;
 
@@ -23,9 +26,28 @@ pub(super) struct Secret {
 }
 
 impl Stored for Secret {
-    const COLLECTION: &'static str = "secrets";
-    const NOUN: &'static str = "secret";
-    const NOT_FOUND: &'static str = "SecretNotFound";
+    const KIND: Kind = Kind::Secret;
+
+    fn collection(vault: &Vault) -> &Collection<Secret> {
+        &vault.secrets
+    }
+
+    fn is_managed(&self) -> bool {
+        self.managed
+    }
+
+    fn listed(id: &str, version: &Version<Secret>) -> Value {
+        described(id, version, version.attributes.listed())
+    }
+
+    fn bundle(name: &str, version: &Version<Secret>, site: &Site) -> Result<Value, Refusal> {
+        let id = site.id(Kind::Secret, name, Some(&version.id));
+        let mut json = described(&id, version, version.attributes.full());
+        if version.content.managed {
+            json["kid"] = json!(site.id(Kind::Key, name, Some(&version.id)));
+        }
+        Ok(json)
+    }
 }
 
 /// What can be asked about secrets.
@@ -36,6 +58,7 @@ pub(super) enum Call {
     Get(Target),
     Set(String),
     Update(Target),
+    Delete(String),
 }
 
 impl Call {
@@ -48,6 +71,7 @@ impl Call {
             ("PUT", [name]) => Call::Set((*name).to_owned()),
             ("PATCH", [name]) => Call::Update(Target::latest(*name)),
             ("PATCH", [name, version]) => Call::Update(Target::version(*name, *version)),
+            ("DELETE", [name]) => Call::Delete((*name).to_owned()),
             _ => return None,
         })
     }
@@ -57,14 +81,15 @@ impl Call {
             Call::List | Call::Versions(_) => Operation::ListSecrets,
             Call::Get(_) => Operation::GetSecret,
             Call::Set(_) => Operation::SetSecret,
-            Call::Update(_) => Operation::Vault,
+            Call::Update(_) => Operation::UpdateSecret,
+            Call::Delete(_) => Operation::DeleteSecret,
         }
     }
 
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Call::List => None,
-            Call::Versions(name) | Call::Set(name) => Some(name),
+            Call::Versions(name) | Call::Set(name) | Call::Delete(name) => Some(name),
             Call::Get(target) | Call::Update(target) => Some(&target.name),
         }
     }
@@ -72,8 +97,8 @@ impl Call {
 
 pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> Result<Value, Refusal> {
     match call {
-        Call::List => paging::objects(&vault.secrets, properties, visit),
-        Call::Versions(name) => paging::versions(vault.secrets.object(name)?, properties, visit),
+        Call::List => paging::objects(&vault.secrets, visit),
+        Call::Versions(name) => paging::versions(vault.secrets.object(name)?, visit),
         Call::Get(target) => {
             let (name, version) = vault.secrets.find(target)?;
             if !version.attributes.enabled {
@@ -82,13 +107,13 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
                     "Operation get is not allowed on a disabled secret.",
                 ));
             }
-            Ok(bundle(name, version, visit))
+            with_value(name, version, visit.site)
         }
         Call::Set(name) => {
             let secret = NewSecret::read(&visit.body()?)?;
             vault.set_secret(name, secret, visit.stamp())?;
             let (name, version) = vault.secrets.find(&Target::latest(name))?;
-            Ok(bundle(name, version, visit))
+            with_value(name, version, visit.site)
         }
         Call::Update(target) => {
             let body = visit.body()?;
@@ -97,28 +122,19 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
                 vault.secrets.find_mut(target)?.content.content_type = Some(content_type.to_owned());
             }
             let (name, version) = vault.secrets.find(target)?;
-            let id = visit.site.id::<Secret>(name, Some(&version.id));
-            Ok(described(&id, version, version.attributes.full()))
+            Secret::bundle(name, version, visit.site)
         }
+        Call::Delete(name) => deleted::delete::<Secret>(vault, name, visit),
     }
 }
 
-fn bundle(name: &str, version: &Version<Secret>, visit: &Visit<'_>) -> Value {
-    let id = visit.site.id::<Secret>(name, Some(&version.id));
+/// The only form with the value.
+fn with_value(name: &str, version: &Version<Secret>, site: &Site) -> Result<Value, Refusal> {
     let mut json = json!({ "value": version.content.value.0 });
-    if let (Value::Object(json), Value::Object(rest)) =
-        (&mut json, described(&id, version, version.attributes.full()))
-    {
+    if let (Value::Object(json), Value::Object(rest)) = (&mut json, Secret::bundle(name, version, site)?) {
         json.extend(rest);
     }
-    if version.content.managed {
-        json["kid"] = json!(visit.site.id::<Key>(name, Some(&version.id)));
-    }
-    json
-}
-
-fn properties(id: &str, version: &Version<Secret>) -> Value {
-    described(id, version, version.attributes.listed())
+    Ok(json)
 }
 
 fn described(id: &str, version: &Version<Secret>, attributes: Value) -> Value {
@@ -231,7 +247,8 @@ mod tests {
         let mut lab = Lab::new();
         lab.import("ca", Import::new(ca_pem()));
         let (status, body) = set(&mut lab, "ca", &json!({ "value": "v" }));
-        assert_eq!((status, &body["error"]["code"]), (StatusCode::CONFLICT, &json!("Conflict")));
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(body["error"]["innererror"]["code"], "SecretManagedByKeyVault");
         set(&mut lab, "plain", &json!({ "value": "v" }));
         let stamp = lab.stamp();
         let vaults = &mut lab.world.key_vaults;

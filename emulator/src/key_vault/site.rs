@@ -3,7 +3,7 @@
 //! Ids, links and the challenge are built from the `Host` of the request: a client that came through a port,
 //! a proxy or a pinned name is never sent to an address it cannot reach.
 
-use super::object::Stored;
+use super::kind::Kind;
 use crate::world::TENANT;
 
 /// What follows a vault's name: ours, then those of the public and the sovereign clouds.
@@ -40,8 +40,8 @@ impl Site {
     }
 
     /// The id of an object, or of one version of it.
-    pub(super) fn id<T: Stored>(&self, name: &str, version: Option<&str>) -> String {
-        let object = self.url(&format!("/{}/{name}", T::COLLECTION));
+    pub(super) fn id(&self, kind: Kind, name: &str, version: Option<&str>) -> String {
+        let object = self.url(&format!("/{}/{name}", kind.collection()));
         match version {
             Some(version) => format!("{object}/{version}"),
             None => object,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use openssl::asn1::Asn1Time;
-use openssl::bn::BigNum;
+use openssl::bn::{BigNum, BigNumRef};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -15,8 +15,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{Import, Stamp};
+use super::{Import, Stamp, jwk};
 use crate::exchange::{Request, Response};
+use crate::jose;
 use crate::world::{VAULT, World};
 
 pub(super) const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
@@ -93,8 +94,9 @@ impl Lab {
     }
 }
 
+/// The body of an answer; null if it has none.
 pub(super) fn json(response: &Response) -> Value {
-    serde_json::from_slice(response.body()).unwrap()
+    if response.body().is_empty() { Value::Null } else { serde_json::from_slice(response.body()).unwrap() }
 }
 
 pub(super) fn names(value: &Value) -> Vec<&str> {
@@ -150,4 +152,21 @@ pub(super) fn pem(key: &PKey<Private>, certificate: &X509) -> String {
 pub(super) fn ca_pem() -> String {
     let key = p256();
     pem(&key, &ca(&key))
+}
+
+/// A key as its owner would send it.
+pub(super) fn private_jwk(key: &PKey<Private>) -> Value {
+    let mut jwk = jwk::public_half(key).unwrap();
+    let text = |number: &BigNumRef| serde_json::json!(jose::base64url(number.to_vec()));
+    if let Ok(rsa) = key.rsa() {
+        jwk["d"] = text(rsa.d());
+        for (member, number) in
+            [("p", rsa.p()), ("q", rsa.q()), ("dp", rsa.dmp1()), ("dq", rsa.dmq1()), ("qi", rsa.iqmp())]
+        {
+            jwk[member] = text(number.unwrap());
+        }
+    } else {
+        jwk["d"] = text(key.ec_key().unwrap().private_key());
+    }
+    jwk
 }

@@ -1,37 +1,28 @@
-//! What a vault keeps, and the changes that can be made to it.
+//! What one vault keeps, and the changes that can be made to it.
 //!
-//! An imported certificate is three objects under one name and version: the certificate, its key and a
-//! secret. This is the one place that keeps them in step.
-
-use std::collections::BTreeMap;
+//! A certificate is three objects under one name and version: the certificate, its key and a secret. This is
+//! the one place that keeps them in step, from the first version to the purge.
 
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
 use openssl::x509::X509Ref;
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::certificates::Certificate;
-use super::import::Import;
-use super::keys::{self, Key};
-use super::object::{Attributes, Changes, Collection, Stamp, Tags, Target, Version, check_name, to_tags};
+use super::collection::Collection;
+use super::creation::{self, Creation};
+use super::import::{ContentType, Import, KeyPair};
+use super::key_operation::KeyOperation;
+use super::keys::Key;
+use super::kind::Kind;
+use super::new_key::NewKey;
+use super::new_secret::NewSecret;
+use super::object::{Changes, Stamp, Target};
 use super::refusal::Refusal;
 use super::secrets::Secret;
 use crate::hidden::Hidden;
 
 const SECONDS_A_DAY: i64 = 86_400;
-
-/// The vaults of the world, and how tests and the demo fill them without HTTP.
-#[derive(Clone, Debug, Default)]
-pub struct KeyVaults(BTreeMap<String, Vault>);
-
-/// A secret to store.
-#[derive(Clone, Debug)]
-pub struct NewSecret {
-    value: Hidden<String>,
-    content_type: Option<String>,
-    changes: Changes,
-}
 
 /// One vault.
 #[derive(Clone, Debug, Default)]
@@ -41,137 +32,32 @@ pub(super) struct Vault {
     pub(super) secrets: Collection<Secret>,
 }
 
-impl KeyVaults {
-    /// Adds an empty vault, unless there is one of that name.
-    pub fn add(&mut self, name: &str) {
-        self.0.entry(name.to_ascii_lowercase()).or_default();
-    }
-
-    /// The names of all vaults.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
-    /// Imports a certificate with its key as a new version.
-    pub fn import_certificate(
-        &mut self,
-        vault: &str,
-        name: &str,
-        import: Import,
-        stamp: Stamp,
-    ) -> Result<(), Refusal> {
-        self.vault(vault)?.import(name, &import, stamp)
-    }
-
-    /// Stores a new version of a secret.
-    pub fn set_secret(
-        &mut self,
-        vault: &str,
-        name: &str,
-        secret: NewSecret,
-        stamp: Stamp,
-    ) -> Result<(), Refusal> {
-        self.vault(vault)?.set_secret(name, secret, stamp)
-    }
-
-    /// Changes the latest version of a certificate, and with it its key and secret.
-    pub fn update_certificate(
-        &mut self,
-        vault: &str,
-        name: &str,
-        changes: Changes,
-        now: OffsetDateTime,
-    ) -> Result<(), Refusal> {
-        self.vault(vault)?.update_certificate(&Target::latest(name), changes, now)
-    }
-
-    /// Changes the latest version of a secret.
-    pub fn update_secret(
-        &mut self,
-        vault: &str,
-        name: &str,
-        changes: Changes,
-        now: OffsetDateTime,
-    ) -> Result<(), Refusal> {
-        self.vault(vault)?.update_secret(&Target::latest(name), changes, now)
-    }
-
-    pub(super) fn vault(&mut self, name: &str) -> Result<&mut Vault, Refusal> {
-        self.0.get_mut(&name.to_ascii_lowercase()).ok_or_else(|| Refusal::unknown_vault(name))
-    }
-}
-
-impl NewSecret {
-    /// A value without a content type or tags.
-    pub fn new(value: impl Into<String>) -> NewSecret {
-        NewSecret { value: Hidden(value.into()), content_type: None, changes: Changes::default() }
-    }
-
-    /// What the value is, in words a vault does not interpret.
-    pub fn content_type(self, content_type: impl Into<String>) -> NewSecret {
-        NewSecret { content_type: Some(content_type.into()), ..self }
-    }
-
-    /// The tags of the new version.
-    pub fn tags<K: Into<String>, V: Into<String>>(
-        mut self,
-        tags: impl IntoIterator<Item = (K, V)>,
-    ) -> NewSecret {
-        self.changes.tags = Some(to_tags(tags));
-        self
-    }
-
-    /// The secret a request's body describes.
-    pub(super) fn read(body: &Value) -> Result<NewSecret, Refusal> {
-        let Some(value) = body["value"].as_str() else {
-            return Err(Refusal::bad_parameter("Property 'value' is required: the text to store."));
-        };
-        Ok(NewSecret {
-            value: Hidden(value.to_owned()),
-            content_type: body["contentType"].as_str().map(str::to_owned),
-            changes: Changes::read(body)?,
-        })
-    }
-}
-
 impl Vault {
     pub(super) fn import(&mut self, name: &str, import: &Import, stamp: Stamp) -> Result<(), Refusal> {
-        check_name(name)?;
-        if self.certificates.get(name).is_none() && self.secrets.get(name).is_some() {
-            return Err(Refusal::name_taken(name, "secret"));
-        }
-        let pair = import.open()?;
-        let (form, exportable) = (import.secret_type(), import.exportable);
-        let unreadable = |_| Refusal::bad_parameter("The certificate's validity cannot be read.");
-        let mut attributes = Attributes::new(stamp.now);
-        attributes.enabled = import.enabled;
-        (attributes.not_before, attributes.expires) = validity(&pair.leaf).map_err(unreadable)?;
-        let value = pair
-            .secret(form, exportable)
-            .map_err(|_| Refusal::internal("encode the certificate's secret"))?;
-
-        let operations = keys::operations(&pair.leaf, &pair.key.0);
-        let secret =
-            Secret { value: Hidden(value), content_type: Some(form.name().to_owned()), managed: true };
-        let version = Version { id: stamp.version, attributes, tags: import.tags.clone(), content: () };
-        self.keys.add(name, version.with(Key { private: pair.key, operations, exportable }));
-        self.secrets.add(name, version.with(secret));
-        self.certificates
-            .add(name, version.with(Certificate { leaf: pair.leaf, exportable, secret_type: form }));
-        Ok(())
+        self.check_certificate_name(name)?;
+        let changes =
+            Changes { enabled: Some(import.enabled), tags: Some(import.tags.clone()), ..Changes::default() };
+        let form = Form { exportable: import.exportable, secret_type: import.secret_type(), request: None };
+        self.add_certificate(name, import.open()?, form, changes, stamp)
     }
 
-    pub(super) fn set_secret(&mut self, name: &str, secret: NewSecret, stamp: Stamp) -> Result<(), Refusal> {
-        check_name(name)?;
-        if self.certificates.get(name).is_some() {
-            return Err(Refusal::name_taken(name, "certificate"));
-        }
-        let content = Secret { value: secret.value, content_type: secret.content_type, managed: false };
-        let attributes = Attributes::new(stamp.now);
-        let mut version = Version { id: stamp.version, attributes, tags: Tags::new(), content };
-        version.apply(secret.changes, stamp.now);
-        self.secrets.add(name, version);
-        Ok(())
+    /// Makes a certificate that signs itself, at once.
+    pub(super) fn create(
+        &mut self,
+        name: &str,
+        creation: &Creation,
+        request_id: String,
+        stamp: Stamp,
+        random: &mut fastrand::Rng,
+    ) -> Result<(), Refusal> {
+        self.check_certificate_name(name)?;
+        let (pair, request) = creation.fulfil(request_id, stamp.now, random)?;
+        let form = Form {
+            exportable: creation.exportable,
+            secret_type: creation.secret_type,
+            request: Some(request),
+        };
+        self.add_certificate(name, pair, form, creation.changes.clone(), stamp)
     }
 
     /// The key and the secret follow their certificate, tags included (chosen, not observed). A certificate's
@@ -184,10 +70,48 @@ impl Vault {
     ) -> Result<(), Refusal> {
         let (_, version) = self.certificates.find(target)?;
         let target = Target::version(target.name.as_str(), version.id.as_str());
-        let changes = Changes { not_before: None, expires: None, ..changes };
+        let changes = changes.without_validity();
         self.keys.find_mut(&target)?.apply(changes.clone(), now);
         self.secrets.find_mut(&target)?.apply(changes.clone(), now);
         self.certificates.find_mut(&target)?.apply(changes, now);
+        Ok(())
+    }
+
+    pub(super) fn add_key(&mut self, name: &str, key: NewKey, stamp: Stamp) -> Result<(), Refusal> {
+        self.keys.check_free(name)?;
+        let content =
+            Key { private: key.private, operations: key.operations, exportable: false, managed: false };
+        let mut version = stamp.version(content);
+        version.apply(key.changes, stamp.now);
+        self.keys.add(name, version);
+        Ok(())
+    }
+
+    /// Changes a key alone. A certificate's key stays as valid as its certificate (chosen, not observed).
+    pub(super) fn update_key(
+        &mut self,
+        target: &Target,
+        changes: Changes,
+        operations: Option<Vec<KeyOperation>>,
+        now: OffsetDateTime,
+    ) -> Result<(), Refusal> {
+        let version = self.keys.find_mut(target)?;
+        if let Some(operations) = operations {
+            KeyOperation::check(&operations, &version.content.private.0)?;
+            version.content.operations = operations;
+        }
+        let changes = if version.content.managed { changes.without_validity() } else { changes };
+        version.apply(changes, now);
+        Ok(())
+    }
+
+    pub(super) fn set_secret(&mut self, name: &str, secret: NewSecret, stamp: Stamp) -> Result<(), Refusal> {
+        self.secrets.check_free(name)?;
+        self.secrets.check_own(name, "set")?;
+        let content = Secret { value: secret.value, content_type: secret.content_type, managed: false };
+        let mut version = stamp.version(content);
+        version.apply(secret.changes, stamp.now);
+        self.secrets.add(name, version);
         Ok(())
     }
 
@@ -200,6 +124,117 @@ impl Vault {
         self.secrets.find_mut(target)?.apply(changes, now);
         Ok(())
     }
+
+    /// Deletes an object for as long as it can be recovered; a certificate with its key and secret.
+    pub(super) fn delete(&mut self, kind: Kind, name: &str, now: OffsetDateTime) -> Result<(), Refusal> {
+        self.check_own(kind, name, "delete")?;
+        match kind {
+            Kind::Certificate => {
+                self.certificates.delete(name, now)?;
+                self.keys.delete(name, now)?;
+                self.secrets.delete(name, now)
+            }
+            Kind::Key => self.keys.delete(name, now),
+            Kind::Secret => self.secrets.delete(name, now),
+        }
+    }
+
+    /// Brings a deleted object back, with all that was deleted with it.
+    pub(super) fn recover(&mut self, kind: Kind, name: &str) -> Result<(), Refusal> {
+        self.check_own(kind, name, "recover")?;
+        match kind {
+            Kind::Certificate => {
+                self.certificates.recover(name)?;
+                self.keys.recover(name)?;
+                self.secrets.recover(name)
+            }
+            Kind::Key => self.keys.recover(name),
+            Kind::Secret => self.secrets.recover(name),
+        }
+    }
+
+    /// Forgets a deleted object for good, with all that was deleted with it.
+    pub(super) fn purge(&mut self, kind: Kind, name: &str) -> Result<(), Refusal> {
+        self.check_own(kind, name, "purge")?;
+        match kind {
+            Kind::Certificate => {
+                self.certificates.purge(name)?;
+                self.keys.purge(name)?;
+                self.secrets.purge(name)
+            }
+            Kind::Key => self.keys.purge(name),
+            Kind::Secret => self.secrets.purge(name),
+        }
+    }
+
+    /// Forgets everything deleted whose time is up.
+    pub(super) fn purge_due(&mut self, now: OffsetDateTime) {
+        self.certificates.purge_due(now);
+        self.keys.purge_due(now);
+        self.secrets.purge_due(now);
+    }
+
+    fn check_own(&self, kind: Kind, name: &str, operation: &str) -> Result<(), Refusal> {
+        match kind {
+            Kind::Certificate => self.certificates.check_own(name, operation),
+            Kind::Key => self.keys.check_own(name, operation),
+            Kind::Secret => self.secrets.check_own(name, operation),
+        }
+    }
+
+    /// A certificate needs its name for key and secret too. (The service has been seen to take over a plain
+    /// secret of the same name instead of refusing.)
+    fn check_certificate_name(&self, name: &str) -> Result<(), Refusal> {
+        self.certificates.check_free(name)?;
+        self.keys.check_free(name)?;
+        self.secrets.check_free(name)?;
+        if self.certificates.get(name).is_some() {
+            return Ok(());
+        }
+        if self.keys.get(name).is_some() {
+            return Err(Refusal::name_taken(name, Kind::Key));
+        }
+        if self.secrets.get(name).is_some() {
+            return Err(Refusal::name_taken(name, Kind::Secret));
+        }
+        Ok(())
+    }
+
+    fn add_certificate(
+        &mut self,
+        name: &str,
+        pair: KeyPair,
+        form: Form,
+        changes: Changes,
+        stamp: Stamp,
+    ) -> Result<(), Refusal> {
+        let Form { exportable, secret_type, request } = form;
+        let unreadable = |_| Refusal::bad_parameter("The certificate's validity cannot be read.");
+        let value = pair
+            .secret(secret_type, exportable)
+            .map_err(|_| Refusal::internal("encode the certificate's secret"))?;
+        let secret =
+            Secret { value: Hidden(value), content_type: Some(secret_type.name().to_owned()), managed: true };
+        let operations = KeyOperation::of_certificate(&pair.leaf, &pair.key.0);
+
+        let mut version = stamp.version(());
+        version.apply(changes, stamp.now);
+        let attributes = &mut version.attributes;
+        (attributes.not_before, attributes.expires) = validity(&pair.leaf).map_err(unreadable)?;
+        self.keys.add(name, version.with(Key { private: pair.key, operations, exportable, managed: true }));
+        self.secrets.add(name, version.with(secret));
+        let certificate = Certificate { leaf: pair.leaf, exportable, secret_type, request };
+        self.certificates.add(name, version.with(certificate));
+        Ok(())
+    }
+}
+
+/// How a certificate is kept, however it came.
+struct Form {
+    exportable: bool,
+    secret_type: ContentType,
+    /// How it was made, if it was made here.
+    request: Option<creation::Request>,
 }
 
 fn validity(certificate: &X509Ref) -> Result<(Option<i64>, Option<i64>), ErrorStack> {

@@ -1,5 +1,5 @@
-//! The CAs of the demo, made the way the tutorial makes them: an RSA root, an intermediate that it signed,
-//! and verification certificates signed by hand.
+//! CAs to try things with, made the way the tutorial makes them: roots, intermediates that they sign, and
+//! verification certificates signed by hand. The demo's, and those of tests that are not about cryptography.
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
@@ -14,7 +14,7 @@ use openssl::x509::{X509, X509NameBuilder};
 use time::{Duration, OffsetDateTime};
 
 /// A CA with its key.
-pub(super) struct Authority {
+pub struct Authority {
     certificate: X509,
     key: PKey<Private>,
 }
@@ -29,45 +29,40 @@ struct Contents<'a> {
 
 impl Authority {
     /// A self-signed RSA-2048 root for ten years.
-    pub(super) fn rsa_root(name: &str) -> Result<Authority, ErrorStack> {
+    pub fn rsa_root(name: &str) -> Result<Authority, ErrorStack> {
         Authority::root(name, PKey::from_rsa(Rsa::generate(2048)?)?)
     }
 
     /// A self-signed P-256 root for ten years.
-    pub(super) fn ec_root(name: &str) -> Result<Authority, ErrorStack> {
+    pub fn ec_root(name: &str) -> Result<Authority, ErrorStack> {
         Authority::root(name, ec_key()?)
     }
 
     /// An RSA-2048 CA below this one.
-    pub(super) fn rsa_intermediate(&self, name: &str) -> Result<Authority, ErrorStack> {
+    pub fn rsa_intermediate(&self, name: &str) -> Result<Authority, ErrorStack> {
         let key = PKey::from_rsa(Rsa::generate(2048)?)?;
         let certificate = issue(&ca(name), &key, Some(self), &self.key)?;
         Ok(Authority { certificate, key })
     }
 
     /// The same subject with a key of its own: what an impostor would have.
-    pub(super) fn impostor(&self) -> Result<Authority, ErrorStack> {
+    pub fn impostor(&self) -> Result<Authority, ErrorStack> {
         Ok(Authority { certificate: self.certificate.clone(), key: ec_key()? })
     }
 
     /// A verification certificate for a code, PEM, valid for the time given.
-    pub(super) fn prove(
-        &self,
-        code: &str,
-        from: OffsetDateTime,
-        lifetime: Duration,
-    ) -> Result<String, ErrorStack> {
+    pub fn prove(&self, code: &str, from: OffsetDateTime, lifetime: Duration) -> Result<String, ErrorStack> {
         let contents = Contents { common_name: code, is_ca: false, from, lifetime };
         pem(issue(&contents, &ec_key()?, Some(self), &self.key)?.to_pem()?)
     }
 
     /// The certificate, PEM.
-    pub(super) fn certificate_pem(&self) -> Result<String, ErrorStack> {
+    pub fn certificate_pem(&self) -> Result<String, ErrorStack> {
         pem(self.certificate.to_pem()?)
     }
 
     /// Key and certificate, PEM, as a vault imports them or keeps them as a secret.
-    pub(super) fn key_and_certificate_pem(&self) -> Result<String, ErrorStack> {
+    pub fn key_and_certificate_pem(&self) -> Result<String, ErrorStack> {
         Ok(pem(self.key.private_key_to_pem_pkcs8()?)? + &self.certificate_pem()?)
     }
 
