@@ -5,6 +5,7 @@
 //! the binding's cardinality. The answer always has a body: an empty 200 makes the host wait until the
 //! function's time-out.
 
+use keyholder::error::one_line;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,14 +14,15 @@ use serde_json::{Map, Value, json};
 pub enum InvalidInvocation {
     /// No JSON object with `Data`.
     #[error(
-        "the body is not an invocation ({0}); the Functions host sends {{\"Data\":{{…}},\"Metadata\":{{…}}}}"
+        "the body is not an invocation ({}); the Functions host sends {{\"Data\":{{…}},\"Metadata\":{{…}}}}",
+        one_line(&.0.to_string())
     )]
     NotJson(#[from] serde_json::Error),
     /// `Data` has no value, or several.
     #[error("Data has {0} members instead of one; the function has a single binding")]
     Bindings(usize),
     /// A string that holds no JSON.
-    #[error("Data.{name} is a string that is not JSON ({error})")]
+    #[error("Data.{} is a string that is not JSON ({error})", one_line(name))]
     NotEvents {
         /// The binding.
         name: String,
@@ -88,6 +90,7 @@ mod tests {
             ("no binding", r#"{"Data":{}}"#, "0 members"),
             ("two bindings", r#"{"Data":{"a":{},"b":{}}}"#, "2 members"),
             ("text", r#"{"Data":{"event":"hello"}}"#, "Data.event is a string"),
+            ("a line in a name", r#"{"Data":{"a\nb":"hello"}}"#, "Data.a b is a string"),
         ];
         for (name, body, expected) in rows {
             let error = events(body.as_bytes()).expect_err(name).to_string();

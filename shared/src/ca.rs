@@ -24,6 +24,7 @@ pub struct CaCertificate(Arc<Parts>);
 struct Parts {
     der: Vec<u8>,
     parsed: Certificate,
+    subject: Name,
     public_key: PKey<Public>,
     algorithm: SignatureAlgorithm,
 }
@@ -69,11 +70,14 @@ impl CaCertificate {
     pub fn from_der(der: &[u8]) -> Result<CaCertificate, UnsuitableCa> {
         let parsed =
             Certificate::from_der(der).map_err(|error| UnsuitableCa::Unreadable(error.to_string()))?;
-        let public_key = X509::from_der(der)
-            .and_then(|certificate| certificate.public_key())
+        let (subject, public_key) = X509::from_der(der)
+            .and_then(|certificate| Ok((certificate.subject_name().to_der()?, certificate.public_key()?)))
             .map_err(|error| UnsuitableCa::Unreadable(error.to_string()))?;
+        // In `parsed` the attributes of a set are sorted, as DER wants them and not every CA has them.
+        let subject =
+            Name::from_ber(&subject).map_err(|error| UnsuitableCa::Unreadable(error.to_string()))?;
         let algorithm = SignatureAlgorithm::of(&public_key)?;
-        Ok(CaCertificate(Arc::new(Parts { der: der.to_vec(), parsed, public_key, algorithm })))
+        Ok(CaCertificate(Arc::new(Parts { der: der.to_vec(), parsed, subject, public_key, algorithm })))
     }
 
     /// Reads what a registry shows as `certificate`: base64 of DER, base64 of PEM, or PEM as it is, and the
@@ -99,7 +103,7 @@ impl CaCertificate {
 
     /// Its subject. Cloned, it encodes to the same bytes, which is what an issuer has to be.
     pub fn subject(&self) -> &Name {
-        self.0.parsed.tbs_certificate().subject()
+        &self.0.subject
     }
 
     /// Its key identifier, whichever way it was computed; some CAs have none.

@@ -10,6 +10,8 @@ use std::hash::{Hash, Hasher};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::error::quoted;
+
 /// What may stand in a path segment as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -30,7 +32,7 @@ pub struct CertificateId {
 
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{input:?} is not the id of a {what}: {reason}. It looks like {form}")]
+#[error("{input} is not the id of a {what}: {reason}. It looks like {form}")]
 pub struct InvalidId {
     input: String,
     what: &'static str,
@@ -53,7 +55,7 @@ impl CertificateId {
     /// ```
     pub fn parse(text: &str) -> Result<CertificateId, InvalidId> {
         parse_certificate(text).map_err(|reason| InvalidId {
-            input: shortened(text),
+            input: quoted(text),
             what: "DPS certificate",
             reason,
             form: CERTIFICATE_FORM,
@@ -80,7 +82,7 @@ impl RegistryId {
     /// Reads `/subscriptions/…/provisioningServices/{name}`.
     pub fn parse(text: &str) -> Result<RegistryId, InvalidId> {
         parse_registry(text).map_err(|reason| InvalidId {
-            input: shortened(text),
+            input: quoted(text),
             what: "DPS instance",
             reason,
             form: REGISTRY_FORM,
@@ -117,7 +119,8 @@ impl RegistryId {
     }
 
     fn folded(&self) -> [String; 3] {
-        [self.subscription.to_lowercase(), self.resource_group.to_lowercase(), self.name.to_lowercase()]
+        let group = folded_group(&self.resource_group);
+        [self.subscription.to_ascii_lowercase(), group, self.name.to_ascii_lowercase()]
     }
 }
 
@@ -176,7 +179,7 @@ pub(crate) fn segments(text: &str) -> Result<Vec<String>, String> {
         .map(|segment| {
             let decoded = percent_decode_str(segment)
                 .decode_utf8()
-                .map_err(|_| format!("{segment:?} is not UTF-8 once decoded"))?;
+                .map_err(|_| format!("{} is not UTF-8 once decoded", quoted(segment)))?;
             Ok(decoded.into_owned())
         })
         .collect()
@@ -186,7 +189,7 @@ pub(crate) fn subscription(text: &str) -> Result<String, String> {
     let groups: Vec<&str> = text.split('-').collect();
     let guid = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if guid { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a subscription's GUID")) }
+    if guid { Ok(text.to_owned()) } else { Err(format!("{} is not a subscription's GUID", quoted(text))) }
 }
 
 /// Naming rule: 1 to 90 letters, digits, `-`, `_`, `.`, `(`, `)`, not ending in a period.
@@ -194,7 +197,11 @@ pub(crate) fn resource_group(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
     let well_formed =
         (1..=90).contains(&text.chars().count()) && text.chars().all(allowed) && !text.ends_with('.');
-    if well_formed { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a resource group's name")) }
+    if well_formed {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is not a resource group's name", quoted(text)))
+    }
 }
 
 /// Naming rule: 3 to 64 letters, digits and hyphens, a letter or digit at both ends.
@@ -203,7 +210,11 @@ pub(crate) fn instance_name(text: &str) -> Result<String, String> {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-');
-    if well_formed { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a DPS instance's name")) }
+    if well_formed {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} is not a DPS instance's name", quoted(text)))
+    }
 }
 
 /// Naming rule: 1 to 64 letters, digits, `-`, `.`, `_`. Names of periods alone are path navigation, so they
@@ -215,7 +226,7 @@ fn certificate_name(text: &str) -> Result<CaseInsensitive, String> {
     if well_formed {
         Ok(CaseInsensitive(text.to_owned()))
     } else {
-        Err(format!("{text:?} is not a certificate's name"))
+        Err(format!("{} is not a certificate's name", quoted(text)))
     }
 }
 
@@ -253,18 +264,28 @@ pub(crate) fn keyword(segment: &str, wanted: &str) -> Result<(), String> {
     if segment.eq_ignore_ascii_case(wanted) {
         Ok(())
     } else {
-        Err(format!("{segment:?} stands where {wanted:?} belongs"))
+        Err(format!("{} stands where {wanted:?} belongs", quoted(segment)))
     }
+}
+
+/// A resource group's name in one casing. It is the only part of an id with letters beyond ASCII, and two
+/// letters are the same only if each is the other's other case. The Kelvin sign, say, *becomes* an ordinary `k`
+/// in lower case, but Azure tells the two apart, so a lock has to.
+pub(crate) fn folded_group(name: &str) -> String {
+    let folded = |letter: char| {
+        let upper = alone(letter.to_uppercase());
+        upper.filter(|upper| alone(upper.to_lowercase()) == Some(letter)).unwrap_or(letter)
+    };
+    name.chars().map(folded).collect()
+}
+
+fn alone(mut letters: impl ExactSizeIterator<Item = char>) -> Option<char> {
+    if letters.len() == 1 { letters.next() } else { None }
 }
 
 /// A path of segments, each encoded.
 pub(crate) fn path(segments: &[&str]) -> String {
     segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect()
-}
-
-/// Enough of a text to recognise it; events are not ours, and may be long.
-fn shortened(text: &str) -> String {
-    text.chars().take(300).collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,22 @@ use crate::verifier::Limits;
 /// ARM of the public cloud.
 const PUBLIC_ARM: &str = "https://management.azure.com";
 
+/// Every app setting that is read here, by name.
+pub const NAMES: &[&str] = &[
+    REGISTRIES.name,
+    VAULTS.name,
+    KEY_ACCESS.name,
+    IDENTITY.name,
+    CLIENT_ID,
+    ARM_ENDPOINT.name,
+    DEADLINE.name,
+    AT_ONCE.name,
+    LOG,
+];
+
+/// The app settings that are ours and read by the Functions host, for the app's triggers.
+pub const NAMES_FOR_THE_HOST: &[&str] = &["KEYHOLDER_SWEEP_SCHEDULE"];
+
 /// Everything the app can be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -110,6 +126,8 @@ const AT_ONCE: Setting = Setting {
     form: "how many verifications run at once, 1 to 1000",
     example: "64",
 };
+const CLIENT_ID: &str = "AZURE_CLIENT_ID";
+const LOG: &str = "KEYHOLDER_LOG";
 
 impl Settings {
     /// Reads them all through a look-up by name; an empty value counts as none.
@@ -126,7 +144,7 @@ impl Settings {
                 "read-secret" => Ok(KeyAccess::ReadSecret),
                 _ => Err("it is neither of the two".to_owned()),
             });
-        let managed = Identity::Managed { client_id: look_up("AZURE_CLIENT_ID") };
+        let managed = Identity::Managed { client_id: look_up(CLIENT_ID) };
         let identity = IDENTITY.optional(look_up, &mut problems, managed.clone(), |text| match text {
             "managed" => Ok(managed),
             "workload" => Ok(Identity::Workload),
@@ -142,7 +160,7 @@ impl Settings {
         let at_once = AT_ONCE.optional(look_up, &mut problems, defaults.at_once, |text| {
             number(text, 1..=1000).map(|number| usize::try_from(number).expect("at most 1000"))
         });
-        let log = look_up("KEYHOLDER_LOG").unwrap_or_else(|| "info".to_owned());
+        let log = look_up(LOG).unwrap_or_else(|| "info".to_owned());
 
         let settings = || {
             let limits = Limits { deadline: deadline?, at_once: at_once?, ..defaults };
@@ -267,6 +285,9 @@ fn bare_url(text: &str) -> Result<Url, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const SCOPE: &str = "/subscriptions/00000000-0000-0000-0000-000000000000";
@@ -291,6 +312,17 @@ mod tests {
         assert_eq!(settings.identity, Identity::Managed { client_id: None });
         assert_eq!(settings.arm_endpoint.as_str(), "https://management.azure.com/");
         assert_eq!(settings.vaults.len(), 2);
+    }
+
+    #[test]
+    fn the_list_of_names_is_what_is_looked_up() {
+        let looked_up = RefCell::new(BTreeSet::new());
+        let _ = Settings::read(|name| {
+            looked_up.borrow_mut().insert(name.to_owned());
+            None
+        });
+        let names = NAMES.iter().map(|name| (*name).to_owned());
+        assert_eq!(looked_up.into_inner(), names.collect());
     }
 
     #[test]

@@ -98,6 +98,15 @@ pub fn one_line(text: &str) -> String {
     clean.take(600).collect::<String>().trim().to_owned()
 }
 
+/// A word that is not ours, as part of a sentence: in quotes, escaped, and no longer than an id gets.
+pub fn quoted(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let mut letters = text.chars().flat_map(char::escape_debug);
+    let shown: String = letters.by_ref().take(LONGEST).collect();
+    let cut = if letters.next().is_some() { "…" } else { "" };
+    format!("\"{shown}{cut}\"")
+}
+
 /// An error with its causes, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::certificate_id::CertificateId;
+use crate::error::{one_line, quoted};
 
 /// The event type of a finished write, in either schema.
 pub const EVENT_TYPE: &str = "Microsoft.Resources.ResourceWriteSuccess";
@@ -58,7 +59,7 @@ struct Event {
 pub fn read(event: &Value) -> Notice {
     match Event::deserialize(event) {
         Ok(event) => event.notice(),
-        Err(error) => Notice::Unreadable(format!("this is not an event: {error}")),
+        Err(error) => Notice::Unreadable(one_line(&format!("this is not an event: {error}"))),
     }
 }
 
@@ -68,7 +69,8 @@ impl Event {
             (Some(event_type), _, None) => event_type,
             (None, Some(event_type), Some("1.0")) => event_type,
             (_, _, Some(version)) if version != "1.0" => {
-                return Notice::Unreadable(format!("CloudEvents {version:?} is not understood, 1.0 is"));
+                let version = quoted(version);
+                return Notice::Unreadable(format!("CloudEvents {version} is not understood, 1.0 is"));
             }
             _ => {
                 return Notice::Unreadable(
@@ -79,10 +81,11 @@ impl Event {
         };
         let operation = self.data.get("operationName").and_then(Value::as_str).unwrap_or_default();
         if !event_type.eq_ignore_ascii_case(EVENT_TYPE) {
-            return Notice::Ignored(format!("{event_type:?} is not an upload ({EVENT_TYPE})"));
+            return Notice::Ignored(format!("{} is not an upload ({EVENT_TYPE})", quoted(event_type)));
         }
         if !operation.eq_ignore_ascii_case(OPERATION_NAME) {
-            return Notice::Ignored(format!("operation {operation:?} is not an upload ({OPERATION_NAME})"));
+            let operation = quoted(operation);
+            return Notice::Ignored(format!("operation {operation} is not an upload ({OPERATION_NAME})"));
         }
         let at = self.time.as_deref().and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
         self.certificate().map_or_else(Notice::Unreadable, |id| Notice::Uploaded(Upload { id, at }))

@@ -19,6 +19,7 @@ pub mod http_client;
 pub mod identity;
 pub mod leaf_key;
 pub mod outcome;
+pub mod permissions;
 pub mod proof;
 pub mod pulled_key;
 pub mod reason;

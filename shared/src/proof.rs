@@ -216,4 +216,6 @@ fn moment(at: OffsetDateTime) -> Result<Time, der::Error> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

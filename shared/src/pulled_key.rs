@@ -72,6 +72,10 @@ impl PulledKey {
 
     /// Reads a private key, alone or among certificates, in any order.
     fn from_pem(text: &str) -> Result<PulledKey, UnusableSecret> {
+        // Not even tried: whoever encrypted it also chose how long the attempt takes.
+        if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+            return Err(UnusableSecret::EncryptedPem);
+        }
         // An empty passphrase rather than OpenSSL's default, which is to ask on the terminal.
         let key = PKey::private_key_from_pem_callback(text.as_bytes(), |_| Ok(0));
         let key = key.map_err(|_| match text {

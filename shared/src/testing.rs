@@ -9,7 +9,8 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 use openssl::x509::extension::{BasicConstraints, SubjectKeyIdentifier};
-use openssl::x509::{X509Builder, X509NameBuilder};
+use openssl::x509::{X509Builder, X509NameBuilder, X509NameRef};
+use proptest::test_runner::{Config, RngSeed};
 
 use crate::ca::{CaCertificate, SignatureAlgorithm};
 use crate::proof::RawSignature;
@@ -18,6 +19,17 @@ use crate::proof::RawSignature;
 pub(crate) const CODE: &str = "7D07A6A51F8AF1469499A1D92074D629894BE9FA8A013E49";
 /// The family that takes no time to generate.
 pub(crate) const P256: Family = Family::Curve(Nid::X9_62_PRIME256V1);
+
+/// How properties are tried: the same cases every time, unless `PROPTEST_RNG_SEED` asks for others.
+pub(crate) fn cases(cases: u32) -> Config {
+    let asked = Config::default();
+    let rng_seed = match asked.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(7),
+        fixed => fixed,
+    };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { cases };
+    Config { cases, rng_seed, failure_persistence: None, ..asked }
+}
 
 #[derive(Clone, Copy)]
 pub(crate) enum Family {
@@ -42,12 +54,16 @@ pub(crate) fn ca(key: &PKey<Private>, valid_days: u32) -> CaCertificate {
     {
         name.append_entry_by_text(field, value).expect("a valid attribute");
     }
-    let name = name.build();
+    ca_named(&name.build(), key, valid_days)
+}
+
+/// A CA with a subject from elsewhere.
+pub(crate) fn ca_named(name: &X509NameRef, key: &PKey<Private>, valid_days: u32) -> CaCertificate {
     let mut builder = X509Builder::new().expect("starts");
     builder.set_version(2).expect("v3");
     builder.set_serial_number(&BigNum::from_u32(7).expect("7").to_asn1_integer().expect("7")).expect("7");
-    builder.set_subject_name(&name).expect("subject");
-    builder.set_issuer_name(&name).expect("issuer");
+    builder.set_subject_name(name).expect("subject");
+    builder.set_issuer_name(name).expect("issuer");
     builder.set_pubkey(key).expect("key");
     builder.set_not_before(&Asn1Time::days_from_now(0).expect("now")).expect("now");
     builder.set_not_after(&Asn1Time::days_from_now(valid_days).expect("then")).expect("then");

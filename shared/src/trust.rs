@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::certificate_id::{self, InvalidId, RegistryId};
+use crate::certificate_id::{self, InvalidId, RegistryId, folded_group};
 
 /// The tag on a vault's certificate or secret that holds its grant.
 pub const GRANT_TAG: &str = "keyholder";
@@ -72,9 +72,10 @@ impl Scope {
 
     fn covers(&self, registry: &RegistryId) -> bool {
         match self {
-            Scope::Subscription(subscription) => same(subscription, registry.subscription()),
+            Scope::Subscription(subscription) => subscription.eq_ignore_ascii_case(registry.subscription()),
             Scope::ResourceGroup(subscription, group) => {
-                same(subscription, registry.subscription()) && same(group, registry.resource_group())
+                subscription.eq_ignore_ascii_case(registry.subscription())
+                    && folded_group(group) == folded_group(registry.resource_group())
             }
             Scope::Registry(served) => served == registry,
         }
@@ -136,7 +137,7 @@ impl Grant {
     pub fn allowing(&self, registry: &RegistryId) -> Option<&str> {
         entries(self.0.as_deref()?).find(|entry| {
             *entry == "*"
-                || same(entry, registry.name())
+                || entry.eq_ignore_ascii_case(registry.name())
                 || RegistryId::parse(entry).is_ok_and(|granted| granted == *registry)
         })
     }
@@ -155,9 +156,7 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-fn same(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
-}
-
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,8 @@ pub struct Verification {
     /// When it was uploaded, if an event said so.
     uploaded: Option<OffsetDateTime>,
     looks: u32,
+    /// How often somebody else wrote between a look and a write of ours.
+    changes: u32,
     troubles: u32,
     /// The CA, once found: it need not be searched again while the thumbprint stays.
     found: Option<(Thumbprint, Allowed)>,
@@ -87,7 +89,7 @@ impl Verification {
     /// A run that has observed nothing yet.
     pub fn new(upload: Upload) -> Verification {
         let Upload { id, at: uploaded } = upload;
-        Verification { id, uploaded, looks: 0, troubles: 0, found: None, handed_in: None }
+        Verification { id, uploaded, looks: 0, changes: 0, troubles: 0, found: None, handed_in: None }
     }
 
     /// Begins, unless the allow-list says that this certificate is none of our business.
@@ -116,10 +118,7 @@ impl Verification {
                 Next::Finish(Outcome::VerifiedWithoutProof { thumbprint: registered.thumbprint })
             }
             (true, _) => Next::Finish(Outcome::AlreadyVerified),
-            (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(Trouble::Contended {
-                certificate: self.id.clone(),
-                looks: MAX_LOOKS,
-            })),
+            (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(self.contended())),
             (false, Some(allowed)) => Next::RequestCode(registered, allowed),
             (false, None) => Next::Search(registered),
         }
@@ -179,10 +178,18 @@ impl Verification {
         }
     }
 
-    /// A call did not work. Whether it had an effect is unknown, so the way on is always to look.
+    /// A call did not work. Whether it had an effect is mostly unknown, so the way on is always to look.
     pub fn failed(&mut self, error: CallError) -> Next {
         match error {
-            CallError::Changed { .. } => Next::Look,
+            CallError::Changed { .. } if self.changes == MAX_LOOKS => {
+                Next::Finish(Outcome::TryAgain(self.contended()))
+            }
+            CallError::Changed { .. } => {
+                self.changes += 1;
+                // The only failure that is known to have had no effect: whoever proved it then, it was not us.
+                self.handed_in = None;
+                Next::Look
+            }
             CallError::Unavailable { retry_after, .. } if self.troubles < MAX_TROUBLES => {
                 self.troubles += 1;
                 Next::Wait { trouble: self.troubles, at_least: retry_after, error }
@@ -190,6 +197,10 @@ impl Verification {
             CallError::Unavailable { .. } => Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error))),
             CallError::Refused { .. } => Next::Finish(Outcome::Failed(Failure::Refused(error))),
         }
+    }
+
+    fn contended(&self) -> Trouble {
+        Trouble::Contended { certificate: self.id.clone(), looks: MAX_LOOKS }
     }
 
     /// Whether nobody wrote since the upload, so that it was the upload that said "verified".

@@ -47,7 +47,34 @@ impl fmt::Display for VerificationCode {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::cases;
+
+    proptest! {
+        #![proptest_config(cases(1000))]
+
+        #[test]
+        fn every_word_of_the_language_is_a_code(text in "[A-Z0-9]{7,64}", digit in "[0-9]", at in 0..8_usize) {
+            let mut text = text;
+            text.insert_str(at.min(text.len()), &digit);
+            text.truncate(64);
+            let well_formed = text.bytes().any(|byte| byte.is_ascii_digit());
+            prop_assert_eq!(VerificationCode::parse(&text).is_ok(), well_formed, "{}", text);
+        }
+
+        #[test]
+        fn no_other_word_is(text in "[A-Z0-9]{0,66}", letter in any::<char>(), at in any::<prop::sample::Index>()) {
+            let at = at.index(text.len() + 1);
+            let text = format!("{}{letter}{}", &text[..at], &text[at..]);
+            let letters = text.chars().all(|letter| matches!(letter, 'A'..='Z' | '0'..='9'));
+            let well_formed = letters
+                && text.chars().any(|letter| letter.is_ascii_digit())
+                && (8..=64).contains(&text.chars().count());
+            prop_assert_eq!(VerificationCode::parse(&text).is_ok(), well_formed, "{}", text);
+        }
+    }
 
     #[test]
     fn recorded_and_tutorial_codes_are_codes() {

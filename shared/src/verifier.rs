@@ -27,7 +27,6 @@ use crate::vault::Vault;
 const REMEMBERED: usize = 1024;
 
 /// Verifies CA certificates of a registry with keys of a vault.
-#[derive(Debug)]
 pub struct Verifier<R, V> {
     pub(crate) registry: R,
     vault: V,
@@ -37,7 +36,7 @@ pub struct Verifier<R, V> {
     flights: SingleFlight<CertificateId, Arc<Outcome>>,
     turns: Semaphore,
     proven: Mutex<VecDeque<(CertificateId, Thumbprint)>>,
-    now: fn() -> OffsetDateTime,
+    now: Box<dyn Fn() -> OffsetDateTime + Send + Sync>,
 }
 
 /// How much a verifier takes upon itself.
@@ -77,8 +76,13 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             flights: SingleFlight::default(),
             turns: Semaphore::new(limits.at_once),
             proven: Mutex::default(),
-            now: OffsetDateTime::now_utc,
+            now: Box::new(OffsetDateTime::now_utc),
         }
+    }
+
+    /// Has it read another clock than the machine's.
+    pub fn with_clock(self, now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
+        Verifier { now: Box::new(now), ..self }
     }
 
     /// Makes what the first verification would otherwise have to wait for.

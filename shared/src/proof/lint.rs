@@ -32,7 +32,7 @@ pub(super) fn lint(
     require(certificate.version() == 2, "its version is not 3")?;
     require(is_only_common_name(certificate.subject_name(), code), "its subject is not the code alone")?;
     require(
-        certificate.issuer_name().to_der()? == ca.subject().to_der()?,
+        certificate.issuer_name().to_der()? == X509::from_der(ca.der())?.subject_name().to_der()?,
         "its issuer is not the CA's subject",
     )?;
 

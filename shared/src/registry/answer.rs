@@ -77,7 +77,7 @@ impl Item {
 }
 
 pub(super) fn page(body: &[u8]) -> Result<Page, String> {
-    serde_json::from_slice(body).map_err(|error| error.to_string())
+    serde_json::from_slice(body).map_err(not_understood)
 }
 
 /// DPS answers flat with a numeric code, ARM wraps and uses a string; proxies send neither.
@@ -94,8 +94,13 @@ pub fn error_answer(body: &[u8]) -> ErrorAnswer {
 }
 
 fn read(body: &[u8]) -> Result<(String, Properties), String> {
-    let resource: Resource = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let resource: Resource = serde_json::from_slice(body).map_err(not_understood)?;
     Ok((resource.etag, resource.properties.unwrap_or(resource.flat)))
+}
+
+/// The parser quotes what it did not expect, however long it is.
+fn not_understood(error: serde_json::Error) -> String {
+    error::one_line(&error.to_string())
 }
 
 fn to_registered(etag: &str, properties: Properties) -> Result<Registered, String> {

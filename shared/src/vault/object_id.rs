@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::error;
 use crate::trust::GRANT_TAG;
 
 /// What kind of object it is.
@@ -45,10 +46,11 @@ impl ObjectId {
     /// version; then `version` of the result is empty.
     pub fn parse(text: &str, vault: &Arc<Url>, kind: Kind) -> Result<ObjectId, String> {
         let refused = |reason: &str| {
-            format!("{text:?} is not an id of one of the {} of {vault}: {reason}", kind.segment())
+            let text = error::quoted(text);
+            format!("{text} is not an id of one of the {} of {vault}: {reason}", kind.segment())
         };
         let url = Url::parse(text).map_err(|error| refused(&error.to_string()))?;
-        if url.host_str() != vault.host_str() || url.scheme() != "https" {
+        if url.origin() != vault.origin() {
             return Err(refused("it names another host"));
         }
         let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
@@ -146,7 +148,36 @@ impl fmt::Display for ObjectId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::cases;
+
+    proptest! {
+        #![proptest_config(cases(300))]
+
+        #[test]
+        fn an_id_is_read_back_as_it_was_written(
+            name in "[A-Za-z0-9-]{1,127}", version in "[a-f0-9]{32}|", port in "(:8443)?",
+        ) {
+            let vault = Arc::new(Url::parse(&format!("https://my-vault.vault.localhost{port}")).expect("a URL"));
+            for kind in [Kind::Certificate, Kind::Key, Kind::Secret] {
+                let end = if version.is_empty() { String::new() } else { format!("/{version}") };
+                let text = format!("https://my-vault.vault.localhost{port}/{}/{name}{end}", kind.segment());
+                let id = ObjectId::parse(&text, &vault, kind).expect("its own id");
+                prop_assert_eq!((id.name(), id.version(), id.kind()), (&*name, &*version, kind));
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn no_id_leads_out_of_its_vault(text in "https://(my-vault|x)[.:/@a-z0-9%?#-]{0,40}/keys/[a-z./%?#-]{0,9}") {
+            let Ok(id) = ObjectId::parse(&text, &vault(), Kind::Key) else { return Ok(()) };
+            let written = Url::parse(&id.to_string()).expect("a URL");
+            prop_assert_eq!(written.origin(), vault().origin());
+            prop_assert_eq!(written.path_segments().map(Iterator::count), Some(if id.version().is_empty() { 2 } else { 3 }));
+        }
+    }
 
     fn vault() -> Arc<Url> {
         Arc::new(Url::parse("https://my-vault.vault.azure.net").expect("a URL"))
@@ -165,6 +196,7 @@ mod tests {
         let rows = [
             ("another vault", "https://evil.vault.azure.net/keys/root/1"),
             ("plain http", "http://my-vault.vault.azure.net/keys/root/1"),
+            ("another port", "https://my-vault.vault.azure.net:8443/keys/root/1"),
             ("another kind", "https://my-vault.vault.azure.net/secrets/root/1"),
             ("deeper", "https://my-vault.vault.azure.net/keys/root/1/sign"),
             ("encoded name", "https://my-vault.vault.azure.net/keys/ro%2fot/1"),

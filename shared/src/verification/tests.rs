@@ -169,6 +169,15 @@ fn a_lost_answer_to_the_proof_is_found_out_by_looking() {
 }
 
 #[test]
+fn a_proof_that_met_a_412_was_not_the_one_that_verified() {
+    let mut run = run_with_ca();
+    run.proven(&registered(1, "e2", false), some_proof());
+    assert!(matches!(run.failed(changed()), Next::Look));
+    let next = run.looked(Some(registered(1, "e3", true)));
+    assert!(matches!(next, Next::Finish(Outcome::AlreadyVerified)), "{next:?}");
+}
+
+#[test]
 fn another_certificate_under_the_name_starts_over() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
@@ -193,6 +202,16 @@ fn a_certificate_that_never_rests_is_left_to_the_next_delivery() {
     }
     let next = run.looked(Some(registered(1, "e", false)));
     assert!(matches!(next, Next::Finish(Outcome::TryAgain(_))), "{next:?}");
+}
+
+#[test]
+fn a_registry_that_calls_everything_changed_is_left_to_the_next_delivery() {
+    let mut run = run();
+    for _ in 0..MAX_LOOKS {
+        assert!(matches!(run.failed(changed()), Next::Look));
+    }
+    let next = run.failed(changed());
+    assert!(matches!(next, Next::Finish(Outcome::TryAgain(Trouble::Contended { .. }))), "{next:?}");
 }
 
 #[test]

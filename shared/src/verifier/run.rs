@@ -100,7 +100,13 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             (Ok(signature), _) => Ok(unsigned.assemble(&signature).map_err(failed)?),
             (Err(error @ CallError::Refused { status: 403, .. }), Some(secret)) => {
                 info!(certificate = %id, %error, %secret, "the vault will not sign, so the key is pulled");
-                self.prove_with_secret(id, code, registered, secret).await
+                let pulled = self.prove_with_secret(id, code, registered, secret).await;
+                // A certificate that is not exportable has a secret without a key: what has to be mended then is
+                // the refusal to sign.
+                pulled.map_err(|instead| match instead {
+                    NoProof::Failure(Failure::WrongSecret { .. }) => NoProof::Call(error),
+                    instead => instead,
+                })
             }
             (Err(error), _) => Err(error.into()),
         }

@@ -77,10 +77,10 @@ pub fn call_error(call: &str, object: &ObjectId, error: &azure_core::Error) -> C
         .as_ref()
         .and_then(|response| serde_json::from_slice(response.body().as_ref()).ok())
         .unwrap_or_default();
-    let outer = error::one_line(error_code.as_deref().unwrap_or("(no code)"));
+    let outer = error_code.as_deref().unwrap_or("(no code)");
     let code = match body.pointer("/error/innererror/code").and_then(Value::as_str) {
-        Some(inner) => format!("{outer}/{}", error::one_line(inner)),
-        None => outer,
+        Some(inner) => error::one_line(&format!("{outer}/{inner}")),
+        None => error::one_line(outer),
     };
     let message = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("(no message)");
     let message = error::one_line(message);

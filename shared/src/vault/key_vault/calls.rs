@@ -175,9 +175,9 @@ impl Calls {
             ..Default::default()
         };
         let answer = self.secrets.get_secret(secret.name(), Some(options)).await;
-        let bundle = answer
-            .and_then(|answer| answer.into_model())
-            .map_err(|error| call_error(&call, secret, &error))?;
+        let answer = answer.map_err(|error| call_error(&call, secret, &error))?;
+        // The parser would quote what it did not expect, and here that may be a key.
+        let bundle = answer.into_model().map_err(|_| unreadable(&call, "it is no secret"))?;
         bundle.value.map(Zeroizing::new).ok_or_else(|| unreadable(&call, "no value in it"))
     }
 
