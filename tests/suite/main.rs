@@ -1,2 +1,18 @@
-//! x
-fn main() {}
+//! Everything at once, from outside: the real handler process against the emulator, and the real verifier
+//! against peers that misbehave. One binary, because linking is what takes long.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod command_line;
+mod deliveries;
+mod demo;
+mod failures;
+mod fuzz_smoke;
+mod harness;
+mod infrastructure;
+mod invocations;
+mod locks;
+mod peers;
+mod recordings;
+mod settings;
+mod uploads;

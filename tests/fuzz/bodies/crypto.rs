@@ -1,0 +1,108 @@
+//! Certificates and keys. OpenSSL reads them, so that it is not only our code that is tried here.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keyholder::ca::CaCertificate;
+use keyholder::proof::{ProofError, UnsignedProof};
+use keyholder::pulled_key::PulledKey;
+use keyholder::verification_code::VerificationCode;
+use openssl::error::ErrorStack;
+use openssl::x509::X509;
+use zeroize::Zeroizing;
+
+use super::{SENTENCE, assert_fits_a_log, text};
+
+/// A CA; its key is in seeds of the secrets.
+const CA: &[u8] = include_bytes!("../corpus/ca_certificate/p256.der");
+/// The public half of a leaf's key pair, SubjectPublicKeyInfo.
+const LEAF: &[u8] = include_bytes!("../leaf-key.der");
+
+/// Whatever is read as a CA certificate gets a proof that our lint finds nothing wrong with, or a reason why
+/// not; and the proof's issuer is the CA's subject, byte by byte.
+pub fn ca_certificate(data: &[u8]) {
+    if let Ok(ca) = CaCertificate::from_upload(&text(data)) {
+        assert_can_issue(&ca);
+    }
+    match CaCertificate::from_der(data) {
+        Ok(ca) => {
+            assert_eq!(ca.der(), data, "the thumbprint would be another");
+            assert_can_issue(&ca);
+        }
+        Err(refused) => assert_fits_a_log(&refused.to_string(), SENTENCE),
+    }
+    assert_no_errors_left();
+}
+
+/// A secret's value as text, PEM or anything else.
+pub fn pem_secret(data: &[u8]) {
+    secret(&text(data));
+}
+
+/// A secret's value as a PFX, in base64 as a vault has it.
+pub fn pfx_secret(data: &[u8]) {
+    secret(&STANDARD.encode(data));
+}
+
+fn assert_can_issue(ca: &CaCertificate) {
+    match unsigned(ca) {
+        Ok(proof) => {
+            let subject = X509::from_der(ca.der()).and_then(|ca| ca.subject_name().to_der());
+            let subject = subject.expect("what was read has a subject");
+            let named = proof.tbs().windows(subject.len()).any(|window| window == subject);
+            assert!(named, "the issuer is not the CA's subject");
+        }
+        Err(defect @ ProofError::Lint(_)) => panic!("built what may not be signed: {defect}"),
+        Err(_) => {}
+    }
+}
+
+/// Either a key that says nothing of itself and proves nothing but its own CA, or a reason that quotes nothing.
+fn secret(value: &str) {
+    match PulledKey::from_secret(Zeroizing::new(value.to_owned())) {
+        Ok(key) => {
+            assert_eq!(format!("{key:?}"), "PulledKey { .. }");
+            let ca = CaCertificate::from_der(CA).expect("a CA");
+            if let Some(beside) = key.certificate(ca.thumbprint()) {
+                assert_eq!(beside.der(), CA);
+            }
+            if key.belongs_to(&ca) {
+                assert_proves_or_is_caught(key, &ca);
+            }
+        }
+        Err(unusable) => {
+            let shown = format!("{unusable} {unusable:?}");
+            assert_fits_a_log(&shown, SENTENCE);
+            // No word of a reason is as long as this, so what is found was quoted.
+            let quoted = value.split_ascii_whitespace().find(|word| word.len() > 24 && shown.contains(word));
+            assert_eq!(quoted, None, "{shown}");
+        }
+    }
+    assert_no_errors_left();
+}
+
+/// A private half that does not fit the public one beside it is noticed before anything leaves the program.
+fn assert_proves_or_is_caught(key: PulledKey, ca: &CaCertificate) {
+    let unsigned = unsigned(ca).expect("the CA is a good one");
+    let Ok(signature) = key.sign(ca, unsigned.tbs()) else { return };
+    match unsigned.assemble(&signature) {
+        Ok(proof) => {
+            let verified = X509::from_der(proof.der()).and_then(|proof| proof.verify(ca.public_key()));
+            assert!(verified.expect("decides"), "signed with another key");
+        }
+        Err(ProofError::Signature(_)) => {}
+        Err(defect) => panic!("{defect}"),
+    }
+}
+
+/// Half way through the CA's own validity.
+fn unsigned(ca: &CaCertificate) -> Result<UnsignedProof, ProofError> {
+    let half = (ca.not_after() - ca.not_before()) / 2;
+    let code = VerificationCode::parse("A1B2C3D4E5F6G7H8").expect("a code");
+    UnsignedProof::build(ca, &code, LEAF, ca.not_before() + half)
+}
+
+/// What a parser leaves in this thread's queue of OpenSSL, the next TLS call takes for its own failure.
+fn assert_no_errors_left() {
+    let left = ErrorStack::get();
+    assert!(left.errors().is_empty(), "OpenSSL's queue holds {left}");
+}

@@ -1,0 +1,145 @@
+//! The emulator's programs as a person starts them.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Child;
+
+use crate::harness::programs::{EMULATOR, program, result, terminate};
+
+const FREE_PORTS: [&str; 6] = ["--port", "0", "--identity-port", "0", "--functions-port", "0"];
+
+/// A running `emulator up`, and what it printed up to the line that says how to stop it.
+struct Up {
+    child: Child,
+    printed: String,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Up {
+    fn start(folder: &Path) -> Up {
+        let mut child = program(EMULATOR).arg("up").args(FREE_PORTS).env("TMPDIR", folder).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut printed = String::new();
+        while !printed.contains("Ctrl-C") || !printed.contains("ready address=") {
+            let read = output.read_line(&mut printed).expect("it prints text");
+            assert_ne!(read, 0, "it ended: {printed}{}", rest(&mut child));
+        }
+        Up { child, printed, output }
+    }
+
+    /// The address in the line that starts like this.
+    fn address(&self, of: &str) -> String {
+        let line =
+            self.printed.lines().find(|line| line.starts_with(of)).expect("every address has its line");
+        line[of.len()..].trim().to_owned()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // After a failed assertion only; a child that has ended takes it without harm.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_demo_succeeds_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program(EMULATOR).arg("demo").env("TMPDIR", folder.path()).output().unwrap();
+    let (code, stdout, stderr) = result(&output);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("✓") && stdout.contains("root-ca"), "{stdout}");
+    assert!(!stdout.contains('\x1b'), "a pipe is not coloured");
+    assert_eq!(stderr, "");
+    assert_eq!(left_behind(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_demo_that_cannot_start_fails_and_says_why() {
+    let output = program(EMULATOR).arg("demo").env("TMPDIR", "/nonexistent").output().unwrap();
+    let (code, stdout, stderr) = result(&output);
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stderr.contains("the emulator's CA could not be written to /nonexistent"), "{stderr}");
+}
+
+#[test]
+fn a_demo_that_is_stopped_is_no_success_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = program(EMULATOR).arg("demo").env("TMPDIR", folder.path()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    while line.trim().is_empty() {
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "{}", rest(&mut child));
+    }
+    terminate(child.id());
+    let mut told = String::new();
+    output.read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
+    assert_eq!(left_behind(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn the_emulator_says_where_everything_is_and_stops_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut up = Up::start(folder.path());
+    let arm = up.address("ARM ");
+    assert!(arm.starts_with("https://localhost:"), "{arm}");
+    let (_, port) = arm.rsplit_once(':').unwrap();
+    assert_eq!(up.address("Key Vault "), format!("https://my-vault.vault.localhost:{port}"));
+    assert!(up.address("managed identity ").ends_with("/msi/token"), "{}", up.printed);
+    assert!(up.address("Functions host ").contains("/runtime/webhooks/eventgrid"), "{}", up.printed);
+    let ca = up.address("CA to trust ");
+    assert!(std::fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"), "{ca}");
+    let handler = up.printed.split("ready address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let handler = handler.to_owned();
+    TcpStream::connect(&handler).expect("the handler listens");
+
+    terminate(up.child.id());
+    let mut rest = String::new();
+    up.output.read_to_string(&mut rest).unwrap();
+    assert_eq!(up.child.wait().unwrap().code(), Some(0), "{rest}");
+    assert!(rest.ends_with("stopped\n"), "{rest}");
+    assert_eq!(left_behind(folder.path()), Vec::<String>::new());
+    assert!(TcpStream::connect(&handler).is_err(), "the handler outlived the emulator");
+    assert!(TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "the emulator still listens");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_the_option_that_chooses_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for option in ["--port", "--identity-port", "--functions-port"] {
+        let mut ports = FREE_PORTS;
+        let position = ports.iter().position(|argument| *argument == option).unwrap();
+        ports[position + 1] = &port;
+        let (code, stdout, stderr) = result(&program(EMULATOR).arg("up").args(ports).output().unwrap());
+        assert_eq!(code, Some(1), "{option}: {stdout}");
+        assert!(stderr.contains(&format!("port {port} for ")), "{option}: {stderr}");
+        assert!(stderr.contains(&format!("choose another with {option} N")), "{option}: {stderr}");
+    }
+}
+
+#[test]
+fn an_app_that_cannot_be_read_is_an_error_about_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = folder.path().to_str().unwrap();
+    let (code, stdout, stderr) =
+        result(&program(EMULATOR).args(["up", "--app", app]).args(FREE_PORTS).output().unwrap());
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stderr.contains("host.json"), "{stderr}");
+}
+
+fn left_behind(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn rest(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(errors) = &mut child.stderr {
+        let _ = errors.read_to_string(&mut text);
+    }
+    text
+}

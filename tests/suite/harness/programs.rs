@@ -1,0 +1,28 @@
+//! The programs of this repository as processes.
+
+use std::process::{Command, Output, Stdio};
+
+/// The handler that Azure Functions starts.
+pub(crate) const HANDLER: &str = env!("CARGO_BIN_EXE_handler-under-test");
+/// The emulator's command line.
+pub(crate) const EMULATOR: &str = env!("CARGO_BIN_EXE_emulator-under-test");
+
+/// A program that inherits nothing, so that whatever is set on this machine has no say.
+pub(crate) fn program(path: &str) -> Command {
+    let mut command = Command::new(path);
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Exit code, stdout, stderr.
+pub(crate) fn result(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("our programs print text");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Tells a process to stop, politely.
+pub(crate) fn terminate(pid: u32) {
+    let told =
+        Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("there is a kill program");
+    assert!(told.success(), "process {pid} is there to be told");
+}

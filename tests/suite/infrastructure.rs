@@ -1,0 +1,171 @@
+//! The deployment, held to what the code says it needs, without Azure. That a rule can fail is tested as well:
+//! each has a breach that it has to notice.
+
+mod bicep;
+mod project;
+mod rules;
+
+use std::collections::BTreeSet;
+
+use keyholder::{Settings, config};
+
+use project::Project;
+
+const APP: &str = "infra/modules/app.bicep";
+const EVENTS: &str = "infra/modules/event-source.bicep";
+const REGISTRY: &str = "infra/modules/registry-access.bicep";
+const STORAGE: &str = "infra/modules/storage.bicep";
+const VAULT: &str = "infra/modules/vault-access.bicep";
+
+#[test]
+fn the_deployment_keeps_every_rule() {
+    let violations = rules::all(&Project::read());
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+#[test]
+fn every_rule_notices_its_breach() {
+    let verify = "          'Microsoft.Devices/provisioningServices/certificates/verify/Action'\n";
+    let description = "@description('Whether events that could not be delivered are kept.')\n";
+    let rows = [
+        // Syntax: a bracket that is not closed, a word that is missing.
+        (EVENTS, "includedEventTypes: [", "includedEventTypes: ", "event-source.bicep:"),
+        (APP, "param name string", "param name", "this is not Bicep"),
+        // Descriptions.
+        (EVENTS, description, "", "parameter deadLetters has no description"),
+        (
+            EVENTS,
+            "@description('Id of the function app.')",
+            "@description('')",
+            "functionAppId has no description",
+        ),
+        // Roles: an action less, one more, one that is wider, a right that is not tied to the setting.
+        (REGISTRY, verify, "", "keyholder::permissions::ACTIONS"),
+        (
+            REGISTRY,
+            "certificates/Read'",
+            "certificates/Read'\n 'Microsoft.Devices/IotHubs/Read'",
+            "IotHubs/Read",
+        ),
+        (REGISTRY, "certificates/Read'", "certificates/*'", "has a wildcard"),
+        (VAULT, "vaults/certificates/read'", "vaults/*/read'", "has a wildcard"),
+        (VAULT, "keys/sign/action'", "keys/decrypt/action'", "keyholder::permissions::DATA_ACTIONS is"),
+        (VAULT, "readMetadata", "setSecret", "DATA_ACTIONS_TO_READ_SECRETS"),
+        (
+            VAULT,
+            "keyAccess == 'read-secret' ?",
+            "keyAccess != 'read-secret' ?",
+            "a right depends on keyAccess !=",
+        ),
+        (VAULT, "keyAccess == 'read-secret' ? [", "true ? [", "a right depends on true"),
+        (
+            APP,
+            "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+            "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
+            "not one of the built-in",
+        ),
+        // Shared keys.
+        (
+            STORAGE,
+            "allowSharedKeyAccess: false",
+            "allowSharedKeyAccess: true",
+            "needs allowSharedKeyAccess: false",
+        ),
+        (STORAGE, "    allowSharedKeyAccess: false\n", "", "needs allowSharedKeyAccess: false"),
+        (APP, "value: storage.name", "value: storage.listKeys().keys[0].value", "listKeys hands out a key"),
+        (
+            APP,
+            "value: storage.name",
+            "value: listAccountSas(storage.id, '2025-06-01', {})",
+            "listAccountSas hands out",
+        ),
+        (APP, "'SystemAssignedIdentity'", "'StorageAccountConnectionString'", "is about a shared key"),
+        (
+            EVENTS,
+            "deadLetterWithResourceIdentity: deadLetters ? {",
+            "x: deadLetters ? {",
+            "with a shared key",
+        ),
+        (
+            "infra/modules/observability.bicep",
+            "DisableLocalAuth: true",
+            "DisableLocalAuth: false",
+            "DisableLocalAuth",
+        ),
+        (APP, "httpsOnly: true", "httpsOnly: false", "httpsOnly"),
+        // Events.
+        (EVENTS, "ResourceWriteSuccess", "ResourceActionSuccess", "includedEventTypes of the subscription"),
+        (EVENTS, "certificates/write", "certificates/delete", "values of the subscription"),
+        (EVENTS, "'StringIn'", "'StringContains'", "operatorType of the subscription"),
+        (EVENTS, "functions/VerifyOnUpload", "functions/verifyonupload", "there is no function at"),
+        (EVENTS, "maxEventsPerBatch: 1", "maxEventsPerBatch: 10", "maxEventsPerBatch of the subscription"),
+        (
+            EVENTS,
+            "maxDeliveryAttempts: 30",
+            "maxDeliveryAttempts: 3",
+            "maxDeliveryAttempts of the subscription",
+        ),
+        // App settings: one that is missing, one that nobody reads.
+        (
+            APP,
+            "        { name: 'KEYHOLDER_AT_ONCE', value: string(atOnce) }\n",
+            "",
+            "KEYHOLDER_AT_ONCE is not given",
+        ),
+        (APP, "'KEYHOLDER_LOG'", "'KEYHOLDER_LOGS'", "nobody reads the app setting KEYHOLDER_LOGS"),
+        (
+            APP,
+            "'AZURE_CLIENT_ID'",
+            "'AZURE_CLIENT_SECRET'",
+            "nobody reads the app setting AZURE_CLIENT_SECRET",
+        ),
+        // What goes together.
+        (
+            "infra/main.bicep",
+            "modules/storage.bicep",
+            "modules/store.bicep",
+            "no module infra/modules/store.bicep",
+        ),
+        ("infra/main.bicep", "    keyAccess: keyAccess\n", "", "needs keyAccess"),
+        ("infra/main.bicep", "    atOnce: atOnce\n", "    atonce: atOnce\n", "has no parameter atonce"),
+        ("infra/main.bicepparam", "param vaults", "param vault", "main.bicep needs vaults"),
+        ("azure.yaml", "infra/subscribe.sh", "infra/subscribe", "there is no infra/subscribe"),
+        ("azure.yaml", "infra/subscribe.sh", "infra/README.md", "infra/README.md is not executable"),
+        ("azure.yaml", "dist: target/app", "dist: target/release", "does not make target/release"),
+        ("azure.yaml", "module: main", "module: app", "there is no infra/app.bicep"),
+    ];
+    for (path, from, to, expected) in rows {
+        let violations = rules::all(&Project::read().with(path, from, to));
+        let noticed = violations.iter().any(|violation| violation.contains(expected));
+        assert!(noticed, "{path} with {to:?} for {from:?}: {violations:#?} say nothing of {expected:?}");
+    }
+}
+
+#[test]
+fn what_the_templates_allow_for_a_setting_is_what_the_app_takes() {
+    let project = Project::read();
+    let templates = project.templates();
+    let main = templates.iter().find(|template| template.path == "infra/main.bicep").unwrap();
+    let allowed = rules::allowed(main, "keyAccess");
+    assert!(!allowed.is_empty());
+    for key_access in allowed {
+        let settings = Settings::read(|name| {
+            Some(match name {
+                "KEYHOLDER_REGISTRIES" => "/subscriptions/00000000-0000-0000-0000-000000000000".to_owned(),
+                "KEYHOLDER_VAULTS" => "https://my-vault.vault.azure.net".to_owned(),
+                "KEYHOLDER_KEY_ACCESS" => key_access.to_owned(),
+                // As `environment()` has it, with a slash.
+                "KEYHOLDER_ARM_ENDPOINT" => "https://management.azure.com/".to_owned(),
+                _ => return None,
+            })
+        });
+        assert!(settings.is_ok(), "{key_access}: {}", settings.unwrap_err());
+    }
+}
+
+#[test]
+fn the_settings_that_triggers_read_are_known() {
+    let texts = keyholder_functions::FUNCTIONS.iter().map(|(_, text)| *text);
+    let read: BTreeSet<&str> = texts.flat_map(|text| text.split('%').skip(1).step_by(2)).collect();
+    assert_eq!(read, config::NAMES_FOR_THE_HOST.iter().copied().collect());
+}

@@ -1,0 +1,106 @@
+//! The two locks: without the app's owner nothing is even asked, without the CA's owner nothing is signed.
+
+use keyholder_emulator::functions_host::{Level, Source};
+use keyholder_emulator::operation::Operation;
+use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION};
+
+use crate::harness::GRANT;
+use crate::harness::authority::{Authority, Family};
+use crate::harness::cloud::Cloud;
+
+#[tokio::test]
+async fn a_registry_that_is_not_served_costs_no_call_at_all() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups");
+    let rows = [
+        "/subscriptions/00000000-0000-0000-0000-000000000001".to_owned(),
+        format!("{group}/another-rg"),
+        format!("{group}/{RESOURCE_GROUP}-2"),
+        format!("{group}/{RESOURCE_GROUP}/providers/Microsoft.Devices/provisioningServices/another-dps"),
+    ];
+    for served in rows {
+        let cloud = Cloud::start_with(&[("KEYHOLDER_REGISTRIES", &served)]).await;
+        cloud.import_ca("plant-ca", &ca).await;
+        cloud.upload("plant-ca", &ca).await;
+        assert_eq!(cloud.until_answered("plant-ca").await, 202, "{served}");
+
+        let calls = cloud.journal().into_iter().map(|entry| entry.operation);
+        let after: Vec<Operation> = calls.skip_while(|call| *call != Operation::PutCertificate).collect();
+        let expected = [Operation::PutCertificate, Operation::Invoke, Operation::Deliver];
+        assert_eq!(after, expected, "{served}\n{}", cloud.story());
+        let line = cloud.until_logged("names the lock", |line| line.text.contains("denied: ")).await;
+        assert!(line.text.contains(&format!("KEYHOLDER_REGISTRIES is {served}")), "{line}");
+        assert_eq!(line.level, Level::Error, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_ca_without_a_grant_for_this_registry_signs_nothing() {
+    let rows: [(&str, &[(&str, &str)], &str); 5] = [
+        ("no-tag-ca", &[], "keyholder=my-dps-x509"),
+        ("other-tag-ca", &[("owner", "pki team")], "'owner=pki team' keyholder=my-dps-x509"),
+        ("other-dps-ca", &[("keyholder", "another-dps")], "keyholder=another-dps,my-dps-x509"),
+        ("prefix-ca", &[("keyholder", "my-dps-x50")], "keyholder=my-dps-x50,my-dps-x509"),
+        ("empty-tag-ca", &[("keyholder", "")], "keyholder=my-dps-x509"),
+    ];
+    let cloud = Cloud::start().await;
+    for (name, tags, grant) in rows {
+        let ca = Authority::root(name, Family::P256);
+        cloud.import_ca_tagged(name, &ca, tags).await;
+        cloud.upload(name, &ca).await;
+        assert_eq!(cloud.until_answered(name).await, 202, "{name}");
+        let command = format!(
+            "az keyvault certificate set-attributes --vault-name my-vault --name {name} --tags {grant}"
+        );
+        let line = cloud
+            .until_logged("says how to grant it", |line| {
+                line.source == Source::Handler && line.text.contains("denied: ") && line.text.contains(name)
+            })
+            .await;
+        assert!(line.text.contains(&command), "{line}\nlacks\n{command}");
+        assert_eq!(line.level, Level::Error, "{line}");
+    }
+    for operation in [Operation::GenerateVerificationCode, Operation::Sign, Operation::GetSecret] {
+        assert_eq!(cloud.count(operation), 0, "{operation}\n{}", cloud.story());
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_comes_later_counts_from_the_next_delivery() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    let cloud = Cloud::start().await;
+    cloud.import_ca_tagged("plant-ca", &ca, &[]).await;
+    cloud.upload("plant-ca", &ca).await;
+    assert_eq!(cloud.until_answered("plant-ca").await, 202);
+
+    cloud.import_ca("plant-ca", &ca).await;
+    cloud.deliver_again("plant-ca");
+    cloud.until_verified("plant-ca").await;
+}
+
+#[tokio::test]
+async fn a_secret_without_a_grant_is_never_read() {
+    let cloud = Cloud::start_with(&[("KEYHOLDER_KEY_ACCESS", "read-secret")]).await;
+    for (name, tags) in [("plain-ca", &[][..]), ("other-dps-ca", &[("keyholder", "another-dps")])] {
+        let ca = Authority::root(name, Family::P256);
+        cloud.store_pem_secret(name, &ca, tags).await;
+        cloud.upload(name, &ca).await;
+        assert_eq!(cloud.until_answered(name).await, 202, "{name}");
+        let command =
+            format!("az keyvault secret set-attributes --vault-name my-vault --name {name} --tags ");
+        cloud.until_logged("says how to grant it", |line| line.text.contains(&command)).await;
+    }
+    assert_eq!(cloud.count(Operation::GetSecret), 0, "{}", cloud.story());
+    assert_eq!(cloud.count(Operation::GenerateVerificationCode), 0, "{}", cloud.story());
+}
+
+#[tokio::test]
+async fn a_granted_secret_is_not_read_unless_the_app_may_pull_keys() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    let cloud = Cloud::start().await;
+    cloud.store_pem_secret("plant-ca", &ca, GRANT).await;
+    cloud.upload("plant-ca", &ca).await;
+    assert_eq!(cloud.until_answered("plant-ca").await, 202);
+    assert_eq!(cloud.count(Operation::GetSecret), 0, "{}", cloud.story());
+    assert!(!cloud.certificate("plant-ca", |certificate| certificate.is_verified()));
+}
