@@ -1,0 +1,168 @@
+// The function app and its rights. What sends it events is deployed after its code: see events.bicep.
+targetScope = 'subscription'
+
+@description('Name of this deployment, a part of the names of what it makes. The name of the azd environment.')
+@minLength(2)
+@maxLength(16)
+param name string
+
+@description('Region of the app; one with the Flex Consumption plan (az functionapp list-flexconsumption-locations).')
+param location string
+
+@description('Resource group of the app, made if there is none.')
+param resourceGroupName string = 'rg-${name}'
+
+@description('Ids of the existing DPS instances to serve; they may be in several resource groups and subscriptions.')
+@minLength(1)
+param registries array
+
+@description('Ids of the existing Key Vaults to search for CAs, in this order. They use role-based access control.')
+@minLength(1)
+param vaults array
+
+@description('What may be done with CA keys: have them sign in the vault, or also pull them out of secrets.')
+@allowed([
+  'sign-in-vault'
+  'read-secret'
+])
+param keyAccess string = 'sign-in-vault'
+
+@description('Whether the app has an identity that outlives it, or one that is made and deleted with it.')
+@allowed([
+  'user-assigned'
+  'system-assigned'
+])
+param identity string = 'user-assigned'
+
+@description('Seconds that one verification may take; Event Grid waits 30.')
+@minValue(1)
+@maxValue(29)
+param deadline int = 25
+
+@description('How many verifications run at once on one instance.')
+@minValue(1)
+@maxValue(1000)
+param atOnce int = 64
+
+@description('When to look for what events missed, as NCRONTAB.')
+param sweepSchedule string = '0 */15 * * * *'
+
+@description('Filter of the log, in the form of the tracing library.')
+param log string = 'info'
+
+@description('Memory of an instance, which is what an execution costs by.')
+@allowed([
+  512
+  2048
+  4096
+])
+param instanceMemoryMB int = 2048
+
+@description('The most instances at a time. Uploads are rare; more would only wait for each other.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('How stored data is replicated. Nothing is stored that could not be deployed again.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+])
+param storageSku string = 'Standard_LRS'
+
+@description('Days that logs are kept.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 90
+
+var token = uniqueString(subscription().id, name, location)
+var appName = '${name}-${token}'
+var tags = {
+  'azd-env-name': name
+}
+
+// One module for each resource group, because a role is defined once in it and given on each instance.
+var registryGroups = union(registryGroupOf, [])
+var registryGroupOf = [for id in registries: toLower(join(take(split(id, '/'), 5), '/'))]
+var vaultGroups = union(vaultGroupOf, [])
+var vaultGroupOf = [for id in vaults: toLower(join(take(split(id, '/'), 5), '/'))]
+var vaultUrls = [for id in vaults: 'https://${last(split(id, '/'))}${environment().suffixes.keyvaultDns}']
+
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+  name: resourceGroupName
+  location: location
+  tags: tags
+}
+
+module observability 'modules/observability.bicep' = {
+  scope: group
+  params: {
+    name: appName
+    location: location
+    tags: tags
+    retentionDays: logRetentionDays
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  scope: group
+  params: {
+    name: 'keyholder${token}'
+    location: location
+    tags: tags
+    sku: storageSku
+  }
+}
+
+module app 'modules/app.bicep' = {
+  scope: group
+  params: {
+    name: appName
+    location: location
+    tags: tags
+    storageName: storage.outputs.name
+    packageContainer: storage.outputs.packageContainer
+    insightsName: observability.outputs.insightsName
+    identity: identity
+    registries: join(registries, ',')
+    vaults: join(vaultUrls, ',')
+    keyAccess: keyAccess
+    deadline: deadline
+    atOnce: atOnce
+    sweepSchedule: sweepSchedule
+    log: log
+    instanceMemoryMB: instanceMemoryMB
+    maximumInstanceCount: maximumInstanceCount
+  }
+}
+
+module registryAccess 'modules/registry-access.bicep' = [for id in registryGroups: {
+  scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+  params: {
+    appName: appName
+    principalId: app.outputs.principalId
+    registries: registries
+  }
+}]
+
+module vaultAccess 'modules/vault-access.bicep' = [for id in vaultGroups: {
+  scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+  params: {
+    appName: appName
+    principalId: app.outputs.principalId
+    vaults: vaults
+    keyAccess: keyAccess
+  }
+}]
+
+@description('Resource group of the app; azd finds the app in it.')
+output AZURE_RESOURCE_GROUP string = group.name
+
+@description('Name of the function app.')
+output FUNCTION_APP_NAME string = appName
+
+@description('Id of the function app, which events.bicep takes.')
+output FUNCTION_APP_ID string = app.outputs.id
+
+@description('Id of the storage account, which events.bicep takes for dead letters.')
+output STORAGE_ACCOUNT_ID string = storage.outputs.id

@@ -1,0 +1,9 @@
+// From the environment: `azd env set NAME value`, or `export` for plain az. See README.md.
+using './main.bicep'
+
+param name = readEnvironmentVariable('AZURE_ENV_NAME')
+param location = readEnvironmentVariable('AZURE_LOCATION')
+param registries = split(readEnvironmentVariable('DPS_IDS'), ',')
+param vaults = split(readEnvironmentVariable('VAULT_IDS'), ',')
+param keyAccess = readEnvironmentVariable('KEY_ACCESS', 'sign-in-vault')
+param identity = readEnvironmentVariable('APP_IDENTITY', 'user-assigned')
