@@ -1,5 +1,6 @@
 //! The verifier and the emulated services in one process, without a socket and in virtual time.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -68,7 +69,11 @@ impl Cloud {
     /// A verifier as a process of its own would have it.
     pub(crate) fn verifier(&self) -> AzureVerifier {
         let client = http_client::bounded(self.wire.clone());
-        let credential: Arc<dyn TokenCredential> = Arc::new(Managed(client.clone()));
+        let credential: Arc<dyn TokenCredential> = Arc::new(Managed {
+            client: client.clone(),
+            clock: self.emulator.clone(),
+            tokens: Mutex::default(),
+        });
         let clock = self.emulator.clone();
         azure::verifier_with(&self.settings, &credential, &client).unwrap().with_clock(move || clock.now())
     }
@@ -142,26 +147,32 @@ impl Cloud {
         verifier.verify(&Upload { id: id(name), at: Some(self.emulator.now()) }).await
     }
 
-    /// Asks DPS as somebody with rights, past any fault; an answer that is no success is `None`.
     fn ask(&self, method: &str, name: &str, action: &str, body: &Value) -> Option<Value> {
-        self.emulator.with(|world, now| {
-            let token = world.identity.mint(ARM, now);
-            let request = http::Request::builder()
-                .method(method)
-                .uri(format!("{}{action}?api-version=2022-12-12", certificate_id(name)))
-                .header("host", "localhost:8443")
-                .header("authorization", format!("Bearer {token}"))
-                .header("if-match", "*")
-                .body(Bytes::from(body.to_string()));
-            let faults = std::mem::take(&mut world.faults);
-            let response = world.handle(&request.unwrap(), now);
-            world.faults = faults;
-            response
-                .status()
-                .is_success()
-                .then(|| serde_json::from_slice(response.body()).unwrap_or_default())
-        })
+        ask(&self.emulator, method, name, action, body)
     }
+}
+
+/// Asks DPS as somebody with rights, past any fault; an answer that is no success is `None`.
+pub(crate) fn ask(
+    emulator: &Emulator,
+    method: &str,
+    name: &str,
+    action: &str,
+    body: &Value,
+) -> Option<Value> {
+    emulator.with(|world, now| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}{action}?api-version=2022-12-12", certificate_id(name)))
+            .header("host", "localhost:8443")
+            .header("authorization", format!("Bearer {}", world.identity.mint(ARM, now)))
+            .header("if-match", "*")
+            .body(Bytes::from(body.to_string()));
+        let faults = std::mem::take(&mut world.faults);
+        let response = world.handle(&request.unwrap(), now);
+        world.faults = faults;
+        response.status().is_success().then(|| serde_json::from_slice(response.body()).unwrap_or_default())
+    })
 }
 
 pub(crate) fn id(name: &str) -> CertificateId {
@@ -278,7 +289,12 @@ fn asked(request: &Request) -> http::Request<Bytes> {
 /// The managed identity, asked for through the same wire: where the SDK's own credential looks for its endpoint
 /// is the process's environment, which tests share.
 #[derive(Debug)]
-struct Managed(Arc<dyn HttpClient>);
+struct Managed {
+    client: Arc<dyn HttpClient>,
+    clock: Emulator,
+    /// Tokens by resource, until five minutes before they expire, as the SDK's credential keeps them.
+    tokens: Mutex<HashMap<String, (String, OffsetDateTime)>>,
+}
 
 #[async_trait]
 impl TokenCredential for Managed {
@@ -288,10 +304,17 @@ impl TokenCredential for Managed {
         _: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
         let resource = scopes[0].strip_suffix("/.default").unwrap_or(scopes[0]);
+        let expires = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+        let kept = self.tokens.lock().unwrap().get(resource).cloned();
+        if let Some((token, until)) = kept
+            && until > self.clock.now()
+        {
+            return Ok(AccessToken::new(token, expires));
+        }
         let url = format!("http://127.0.0.1:8081/msi/token?api-version=2019-08-01&resource={resource}");
         let mut request = Request::new(url.parse()?, Method::Get);
         request.insert_header("x-identity-header", "any");
-        let answer = self.0.execute_request(&request).await?;
+        let answer = self.client.execute_request(&request).await?;
         let status = u16::from(answer.status());
         let body = answer.into_body().collect().await?;
         let failed = |what: String| Error::with_message(ErrorKind::Credential, what);
@@ -300,7 +323,9 @@ impl TokenCredential for Managed {
         }
         let body: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
         let token = body["access_token"].as_str().ok_or_else(|| failed("no token".to_owned()))?;
-        Ok(AccessToken::new(token.to_owned(), OffsetDateTime::now_utc() + Duration::from_secs(3600)))
+        let until = self.clock.now() + Duration::from_secs(55 * 60);
+        self.tokens.lock().unwrap().insert(resource.to_owned(), (token.to_owned(), until));
+        Ok(AccessToken::new(token.to_owned(), expires))
     }
 }
 

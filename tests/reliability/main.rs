@@ -11,5 +11,9 @@
 mod cloud;
 mod fault_matrix;
 mod interleavings;
+mod kills;
 mod outages;
+mod process;
 mod schedules;
+mod soak;
+mod uploads_of_our_own;

@@ -29,7 +29,7 @@ fn every_rule_notices_its_breach() {
     let description = "@description('Whether events that could not be delivered are kept.')\n";
     let rows = [
         // Syntax: a bracket that is not closed, a word that is missing.
-        (EVENTS, "includedEventTypes: [", "includedEventTypes: ", "event-source.bicep:"),
+        (EVENTS, "includedEventTypes: [", "includedEventTypes: ", "this is not Bicep"),
         (APP, "param name string", "param name", "this is not Bicep"),
         // Descriptions.
         (EVENTS, description, "", "parameter deadLetters has no description"),

@@ -1,0 +1,145 @@
+//! The handler as a process of its own, under the emulated Functions host.
+
+use std::time::Duration;
+
+use keyholder_emulator::client::Client;
+use keyholder_emulator::event_grid::{Filter, Schema};
+use keyholder_emulator::functions_host::App;
+use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id};
+use keyholder_emulator::operation::Operation;
+use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
+use keyholder_emulator::{Emulator, World};
+use serde_json::{Value, json};
+
+use crate::cloud::{CA, ask};
+
+/// Longer than anything here takes, so that only a defect runs into it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Process {
+    pub(crate) azure: LocalAzure,
+    pub(crate) person: Client,
+}
+
+impl Process {
+    pub(crate) async fn start(seed: u64) -> Process {
+        let app = App::built_in(vec![env!("CARGO_BIN_EXE_handler-under-test").into()]).unwrap();
+        let world = World { strict: true, ..World::tutorial(seed) };
+        let options =
+            Options { world, ports: Ports::FREE, schema: Schema::default(), app, app_settings: Vec::new() };
+        let azure = LocalAzure::start(options).await.unwrap();
+        let person = Client::new(&azure).unwrap();
+        Process { azure, person }
+    }
+
+    pub(crate) fn emulator(&self) -> &Emulator {
+        self.azure.emulator()
+    }
+
+    /// The CA in the vault under that name, granted.
+    pub(crate) async fn keep(&self, name: &str) {
+        let pem = CA.key_and_certificate_pem().unwrap();
+        self.person.import_certificate(name, &pem, &[("keyholder", PROVISIONING_SERVICE)]).await.unwrap();
+    }
+
+    pub(crate) async fn upload(&self, name: &str) {
+        self.person.upload(name, &CA.certificate_pem().unwrap()).await.unwrap();
+    }
+
+    /// An upload whose own calls meet no fault.
+    pub(crate) fn upload_past_faults(&self, name: &str) {
+        let body = json!({ "properties": { "certificate": CA.certificate_pem().unwrap() } });
+        ask(self.emulator(), "PUT", name, "", &body).expect("the upload is taken");
+    }
+
+    pub(crate) fn delete(&self, name: &str) {
+        ask(self.emulator(), "DELETE", name, "", &Value::Null);
+    }
+
+    /// Event Grid delivers the event of an upload once more.
+    pub(crate) fn deliver_again(&self, name: &str) {
+        let subject = certificate_id(name);
+        self.emulator().with(|world, now| {
+            let event = world.event_grid.history().rev().find(|delivery| delivery.subject() == subject);
+            let event = event.expect("it was uploaded").event_id().to_owned();
+            world.event_grid.redeliver(&event, now);
+        });
+    }
+
+    /// How often a delivery about it was answered.
+    pub(crate) fn deliveries(&self, name: &str) -> usize {
+        self.entries(Operation::Deliver, name, |_| true)
+    }
+
+    /// How often the registry is known to have taken a proof for it.
+    pub(crate) fn proofs_taken(&self, name: &str) -> usize {
+        self.entries(Operation::Verify, name, |status| status == 200)
+    }
+
+    fn entries(&self, operation: Operation, name: &str, wanted: impl Fn(u16) -> bool) -> usize {
+        self.emulator().look(|world, _| {
+            let entries = world.journal.entries();
+            entries
+                .filter(|entry| entry.operation == operation && entry.object == name && wanted(entry.status))
+                .count()
+        })
+    }
+
+    /// Resident memory of the handler in KiB, where the system tells.
+    pub(crate) fn handler_memory(&self) -> Option<u64> {
+        let pid = self.azure.functions_host().handler_pid()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
+    pub(crate) fn is_verified(&self, name: &str) -> bool {
+        self.emulator().look(|world, _| is_verified(world, name))
+    }
+
+    /// Waits until the world shows it, and panics with the story if it never does.
+    pub(crate) async fn until<T>(&self, what: &str, look: impl FnMut(&World) -> Option<T>) -> T {
+        match tokio::time::timeout(PATIENCE, self.emulator().until(look)).await {
+            Ok(found) => found,
+            Err(_) => {
+                let story = self.emulator().look(|world, _| {
+                    let entries = world.journal.entries().rev().take(40);
+                    entries.map(|entry| format!("{entry:?}")).collect::<Vec<_>>().join("\n")
+                });
+                panic!("never came: {what}; newest first:\n{story}")
+            }
+        }
+    }
+
+    /// Moves the clock from attempt to attempt until it is verified.
+    pub(crate) async fn until_verified(&self, name: &str) {
+        for _ in 0..30 {
+            let emulator = self.emulator();
+            let what = format!("{name} is verified, or waits for another attempt");
+            let retry = self.until(&what, |world| {
+                let waits = world.event_grid.in_flight() == 0;
+                let next = world.event_grid.next_due().filter(|due| waits && *due > emulator.now());
+                is_verified(world, name).then_some(None).or(next.map(Some))
+            });
+            match retry.await {
+                None => return,
+                Some(due) => emulator.advance((due - emulator.now()).try_into().unwrap_or_default()),
+            }
+        }
+        panic!("{name} is stuck");
+    }
+
+    /// Has Event Grid deliver everything, not only certificate writes.
+    pub(crate) fn subscribe_to_everything(&self) {
+        self.emulator().with(|world, _| {
+            let mut wide = world.event_grid.subscriptions()[0].clone();
+            wide.filter = Filter::default();
+            world.event_grid.subscribe(wide);
+        });
+    }
+}
+
+pub(crate) fn is_verified(world: &World, name: &str) -> bool {
+    let certificate = world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
+    certificate.is_some_and(|certificate| certificate.is_verified())
+}
