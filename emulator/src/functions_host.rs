@@ -154,6 +154,13 @@ impl FunctionsHost {
         .expect("a socket address is an authority")
     }
 
+    /// Where a `POST` runs a function, whatever its trigger: `{"input": …}`, or no body.
+    pub fn admin(&self, function: &str) -> Url {
+        let address = self.address;
+        let url = Url::parse(&format!("http://{address}/admin/functions/{function}"));
+        url.expect("a socket address is an authority")
+    }
+
     /// The log so far (its last few hundred lines), and every later line.
     pub fn follow(&self) -> (Vec<Line>, broadcast::Receiver<Line>) {
         self.console.follow()

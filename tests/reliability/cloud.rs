@@ -38,6 +38,8 @@ pub(crate) struct Cloud {
     pub(crate) emulator: Emulator,
     pub(crate) wire: Arc<Wire>,
     settings: Settings,
+    /// When each certificate was last uploaded, as its event says.
+    uploaded: Mutex<HashMap<String, OffsetDateTime>>,
 }
 
 /// Where the CA is kept.
@@ -63,7 +65,7 @@ impl Cloud {
             _ => None,
         });
         let wire = Arc::new(Wire::new(emulator.clone()));
-        Cloud { emulator, wire, settings: settings.unwrap() }
+        Cloud { emulator, wire, settings: settings.unwrap(), uploaded: Mutex::default() }
     }
 
     /// A verifier as a process of its own would have it.
@@ -104,6 +106,7 @@ impl Cloud {
     pub(crate) fn upload(&self, name: &str, ca: &Authority) {
         let body = json!({ "properties": { "certificate": ca.certificate_pem().unwrap() } });
         self.ask("PUT", name, "", &body);
+        self.uploaded.lock().unwrap().insert(name.to_owned(), self.emulator.now());
     }
 
     /// Somebody deletes it.
@@ -144,7 +147,8 @@ impl Cloud {
 
     /// One delivery of the event of an upload.
     pub(crate) async fn deliver(&self, verifier: &AzureVerifier, name: &str) -> Arc<Outcome> {
-        verifier.verify(&Upload { id: id(name), at: Some(self.emulator.now()) }).await
+        let at = self.uploaded.lock().unwrap().get(name).copied();
+        verifier.verify(&Upload { id: id(name), at }).await
     }
 
     fn ask(&self, method: &str, name: &str, action: &str, body: &Value) -> Option<Value> {
@@ -222,8 +226,10 @@ impl HttpClient for Wire {
             intruder(call);
             *self.intruder.lock().unwrap() = Some(intruder);
         }
-        // Others get a chance to run between any two calls, as they do on a network.
+        // Others get a chance to run between any two calls, as they do on a network, and the registry's dates, which
+        // have whole seconds, tell one call from the next.
         tokio::time::sleep(Duration::from_millis(1)).await;
+        self.emulator.advance(Duration::from_secs(1));
         let request = asked(request);
         let before = verified(&self.emulator);
         let reply = self.emulator.reply(&request);

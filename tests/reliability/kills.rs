@@ -47,6 +47,9 @@ async fn a_handler_that_is_killed_at_any_step_is_made_good_by_the_next_delivery(
         assert!(process.azure.functions_host().ready().await, "{step}, {when}: the host restarts it");
         process.emulator().advance(FORGIVEN);
         process.until_verified(&name).await;
-        println!("killed {when} {step}: verified by delivery {}", process.deliveries(&name));
+        println!(
+            "killed {when} {step}: {} delivery failed, the next one verified it",
+            process.deliveries(&name)
+        );
     }
 }

@@ -36,7 +36,8 @@ async fn a_registry_that_is_not_served_costs_no_call_at_all() {
 
 #[tokio::test]
 async fn a_ca_without_a_grant_for_this_registry_signs_nothing() {
-    let rows: [(&str, &[(&str, &str)], &str); 5] = [
+    type Tags = &'static [(&'static str, &'static str)];
+    let rows: [(&str, Tags, &str); 5] = [
         ("no-tag-ca", &[], "keyholder=my-dps-x509"),
         ("other-tag-ca", &[("owner", "pki team")], "'owner=pki team' keyholder=my-dps-x509"),
         ("other-dps-ca", &[("keyholder", "another-dps")], "keyholder=another-dps,my-dps-x509"),

@@ -28,8 +28,7 @@ async fn ran(emulator: &Emulator, runs: usize) -> Vec<String> {
 }
 
 async fn ask_for(host: &FunctionsHost, function: &str, input: Option<&Value>) -> u16 {
-    let url = format!("http://{}/admin/functions/{function}", host.address());
-    let mut request = invocation::client().post(url);
+    let mut request = invocation::client().post(host.admin(function));
     if let Some(input) = input {
         request = request.body(json!({ "input": input }).to_string());
     }

@@ -201,8 +201,8 @@ impl Cloud {
 
     /// The newest code that was handed out for a certificate.
     pub(crate) fn code(&self, name: &str) -> String {
-        let codes = self.journal().into_iter().filter(|entry| entry.object == name);
-        codes.filter_map(|entry| entry.code).last().expect("a code was asked for")
+        let of_it = |entry: Entry| (entry.object == name).then_some(entry.code).flatten();
+        self.journal().into_iter().rev().find_map(of_it).expect("a code was asked for")
     }
 
     /// Looks at a certificate in the registry.

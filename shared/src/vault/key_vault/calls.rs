@@ -144,7 +144,8 @@ impl Calls {
         }))
     }
 
-    /// The newest enabled version of a secret, by its properties; its value stays where it is.
+    /// The newest enabled version of a secret, by its properties; its value stays where it is. Of a secret that
+    /// is disabled altogether the newest version, so that the vault can say so when it is read.
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
         let object = self.object(Kind::Secret, name);
         let call = format!("listing the versions of {object}");
@@ -160,7 +161,8 @@ impl Calls {
             version.attributes.as_ref().and_then(|attributes| attributes.created)
         };
         let versions = found(&call, &object, versions)?.unwrap_or_default();
-        let Some(newest) = versions.into_iter().filter(enabled).max_by_key(created) else { return Ok(None) };
+        let preferred = versions.into_iter().max_by_key(|version| (enabled(version), created(version)));
+        let Some(newest) = preferred else { return Ok(None) };
         let object = ObjectId::parse(newest.id.as_deref().unwrap_or_default(), &self.vault, Kind::Secret)
             .map_err(|reason| unreadable(&call, &reason))?;
         let (grant, tags) = grant_and_tags(newest.tags);
