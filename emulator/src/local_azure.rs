@@ -91,6 +91,7 @@ pub struct LocalAzure {
     emulator: Emulator,
     services: SocketAddr,
     identity: SocketAddr,
+    settings: Vec<(String, String)>,
     functions_host: FunctionsHost,
     ca_file: NamedTempFile,
     ca_pem: Vec<u8>,
@@ -118,11 +119,11 @@ impl LocalAzure {
 
         let mut settings = app_environment(addresses.0.port(), addresses.1.port(), &ca_file);
         settings.extend(app_settings);
-        let functions_host = FunctionsHost::start(app, settings, functions, emulator.clone()).await?;
+        let functions_host = FunctionsHost::start(app, settings.clone(), functions, emulator.clone()).await?;
         let endpoint = functions_host.webhook(FUNCTION);
         emulator.with(|world, _| world.event_grid.subscribe(event_subscription(endpoint, schema)));
         let (services, identity) = addresses;
-        Ok(LocalAzure { emulator, services, identity, functions_host, ca_file, ca_pem, servers })
+        Ok(LocalAzure { emulator, services, identity, settings, functions_host, ca_file, ca_pem, servers })
     }
 
     /// The world and its clock.
@@ -153,6 +154,11 @@ impl LocalAzure {
     /// The Functions host.
     pub fn functions_host(&self) -> &FunctionsHost {
         &self.functions_host
+    }
+
+    /// What the app was told, so that another instance of it can be started: a function app scales out.
+    pub fn app_settings(&self) -> &[(String, String)] {
+        &self.settings
     }
 
     /// The CA that clients have to trust.

@@ -14,6 +14,7 @@ mod interleavings;
 mod kills;
 mod outages;
 mod process;
+mod scale_out;
 mod schedules;
 mod soak;
 mod uploads_of_our_own;

@@ -66,6 +66,15 @@ impl Process {
         });
     }
 
+    /// The event of an upload, as Event Grid posts it.
+    pub(crate) fn event(&self, name: &str) -> bytes::Bytes {
+        let subject = certificate_id(name);
+        self.emulator().look(|world, _| {
+            let event = world.event_grid.history().rev().find(|delivery| delivery.subject() == subject);
+            event.expect("it was uploaded").body()
+        })
+    }
+
     /// How often a delivery about it was answered.
     pub(crate) fn deliveries(&self, name: &str) -> usize {
         self.entries(Operation::Deliver, name, |_| true)

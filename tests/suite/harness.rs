@@ -7,7 +7,11 @@
 pub(crate) mod authority;
 pub(crate) mod cloud;
 pub(crate) mod events;
+pub(crate) mod key_forms;
 pub(crate) mod programs;
+pub(crate) mod tap;
+pub(crate) mod unusual;
+pub(crate) mod vaults;
 pub(crate) mod wire;
 
 use std::sync::LazyLock;

@@ -3,16 +3,20 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod canary;
 mod command_line;
 mod deliveries;
 mod demo;
 mod failures;
+mod finding;
 mod fuzz_smoke;
 mod harness;
 mod infrastructure;
 mod invocations;
+mod key_matrix;
 mod locks;
 mod peers;
 mod recordings;
+mod refusals;
 mod settings;
 mod uploads;

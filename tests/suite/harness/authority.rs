@@ -12,7 +12,11 @@ use tempfile::TempDir;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Family {
     Rsa2048,
+    Rsa3072,
+    Rsa4096,
     P256,
+    P384,
+    P521,
 }
 
 /// A CA: its key, its certificate, and those above it.
@@ -53,7 +57,11 @@ impl Authority {
         workshop.make_key(family);
         workshop
             .openssl(&[&request[..], &["-subj", &subject, "-key", "new.key"], &Workshop::CONFIG].concat());
-        let (key, certificate) = (workshop.read("new.key"), workshop.read("new.pem"));
+        Authority::made(workshop.read("new.key"), workshop.read("new.pem"))
+    }
+
+    /// A self-signed CA that was made elsewhere.
+    pub(super) fn made(key: String, certificate: String) -> Authority {
         Authority { key, chain: certificate.clone(), certificate }
     }
 
@@ -71,6 +79,16 @@ impl Authority {
         &self.certificate
     }
 
+    /// The private key, PKCS#8 in PEM.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its certificate and those above it, PEM.
+    pub(crate) fn chain(&self) -> &str {
+        &self.chain
+    }
+
     /// Key and certificate, PEM, as a vault imports them or keeps them as a secret.
     pub(crate) fn key_and_certificate(&self) -> String {
         format!("{}{}", self.key, self.certificate)
@@ -81,7 +99,7 @@ impl Authority {
         let workshop = Workshop::new();
         workshop.write("ca.pem", &self.key_and_certificate());
         workshop.openssl(&["pkcs12", "-export", "-passout", "pass:", "-in", "ca.pem", "-out", "ca.pfx"]);
-        STANDARD.encode(fs::read(workshop.0.path().join("ca.pfx")).expect("openssl wrote it"))
+        STANDARD.encode(workshop.read_bytes("ca.pfx"))
     }
 
     /// A verification certificate as a person makes it by hand: PEM, for one day.
@@ -122,27 +140,31 @@ impl Authority {
 }
 
 /// A folder to work in, gone when the work is done.
-struct Workshop(TempDir);
+pub(super) struct Workshop(TempDir);
 
 impl Workshop {
-    const CONFIG: [&str; 2] = ["-config", "openssl.cnf"];
+    pub(super) const CONFIG: [&str; 2] = ["-config", "openssl.cnf"];
 
-    fn new() -> Workshop {
+    pub(super) fn new() -> Workshop {
         let workshop = Workshop(tempfile::tempdir().expect("a folder for keys"));
         workshop.write("openssl.cnf", CONFIGURATION);
         workshop
     }
 
-    fn make_key(&self, family: Family) {
+    pub(super) fn make_key(&self, family: Family) {
         let options = match family {
             Family::Rsa2048 => ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+            Family::Rsa3072 => ["RSA", "-pkeyopt", "rsa_keygen_bits:3072"],
+            Family::Rsa4096 => ["RSA", "-pkeyopt", "rsa_keygen_bits:4096"],
             Family::P256 => ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+            Family::P384 => ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+            Family::P521 => ["EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
         };
         self.openssl(&[&["genpkey", "-out", "new.key", "-algorithm"][..], &options].concat());
     }
 
     /// What the program printed; it has to succeed.
-    fn openssl(&self, arguments: &[&str]) -> String {
+    pub(super) fn openssl(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "openssl {}: {errors}", arguments.join(" "));
@@ -154,12 +176,16 @@ impl Workshop {
         run.expect("these tests need the openssl program: apt install openssl, brew install openssl")
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.path().join(name), text).expect("the folder is ours");
     }
 
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.path().join(name)).expect("openssl wrote it")
+    pub(super) fn read(&self, name: &str) -> String {
+        String::from_utf8(self.read_bytes(name)).expect("PEM is text")
+    }
+
+    pub(super) fn read_bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.path().join(name)).expect("openssl wrote it")
     }
 }
 
