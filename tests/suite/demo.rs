@@ -125,3 +125,20 @@ async fn a_story_that_cannot_be_told_is_an_error_about_the_step() {
         assert!(error.contains(url) && error.contains("403"), "{operation}: {error}\n{told}");
     }
 }
+
+/// The screen in the README is the demo's: its headings, its table and its claims, apart from numbers.
+#[tokio::test]
+async fn the_readme_shows_this_very_story() {
+    let (_, told) = tell(Vec::new()).await;
+    let skeleton = |text: &str| -> Vec<String> {
+        let of_interest = |line: &&str| {
+            let begins = line.chars().next().is_some_and(|letter| letter.is_ascii_digit());
+            begins || line.contains('✓') || line.ends_with("true") || line.contains("Verified")
+        };
+        let digits = |line: &str| line.replace(|letter: char| letter.is_ascii_digit(), "");
+        text.lines().filter(of_interest).map(digits).collect()
+    };
+    let readme = include_str!("../../README.md");
+    let screen = readme.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(skeleton(screen), skeleton(&told));
+}
