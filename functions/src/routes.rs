@@ -162,3 +162,6 @@ fn audit(id: &CertificateId, outcome: &Outcome) {
 fn refusal(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,8 +23,10 @@ pub enum Outcome {
         thumbprint: Thumbprint,
         /// The vault object whose key signed.
         signed_with: ObjectId,
-        /// The entry of its grant that allowed it.
-        rule: String,
+        /// The entry of the allow-list that serves the registry.
+        served_by: String,
+        /// The entry of the CA's grant that allows it.
+        granted_by: String,
     },
     /// Nothing was left to do.
     AlreadyVerified,
@@ -235,9 +237,11 @@ impl Trouble {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Verified { thumbprint, signed_with, rule } => {
-                write!(f, "verified: thumbprint {thumbprint}, signed with {signed_with}, granted by {rule:?}")
-            }
+            Outcome::Verified { thumbprint, signed_with, served_by, granted_by } => write!(
+                f,
+                "verified: thumbprint {thumbprint}, signed with {signed_with}, served by {served_by}, granted by \
+                 {granted_by:?}"
+            ),
             Outcome::AlreadyVerified => write!(f, "already verified: nothing to do"),
             Outcome::VerifiedWithoutProof { .. } => {
                 write!(f, "verified without proof: it was uploaded as verified, and nobody proved possession")

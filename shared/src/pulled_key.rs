@@ -1,10 +1,8 @@
 //! A CA key that was pulled out of a secret, for the length of one signature.
 //!
-//! The text is wiped when it is dropped, OpenSSL wipes its copy when the key is freed, and neither has a
-//! `Debug` that shows it. (Buffers inside the HTTP stack are out of our reach; whoever needs more signs in
+//! The text is wiped when it is dropped, OpenSSL wipes its copy when the key is freed, and there is no `Debug`
+//! that could show it. (Buffers inside the HTTP stack are out of our reach; whoever needs more signs in
 //! the vault.)
-
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +21,7 @@ use crate::thumbprint::Thumbprint;
 /// legacy provider.
 const UNSUPPORTED: &str = "unsupported";
 
-/// A private key, and the certificates that stood beside it.
+/// A private key, and the certificates that stood beside it. It cannot be printed, cloned or used twice.
 pub struct PulledKey {
     key: PKey<Private>,
     certificates: Vec<CaCertificate>,
@@ -121,12 +119,6 @@ impl PulledKey {
     pub fn sign(self, ca: &CaCertificate, tbs: &[u8]) -> Result<RawSignature, ErrorStack> {
         let mut signer = Signer::new(ca.algorithm().digest(), &self.key)?;
         RawSignature::from_der(&signer.sign_oneshot_to_vec(tbs)?, ca.algorithm())
-    }
-}
-
-impl fmt::Debug for PulledKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PulledKey").finish_non_exhaustive()
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Verification {
     troubles: u32,
     /// The CA, once found: it need not be searched again while the thumbprint stays.
     found: Option<(Thumbprint, Allowed)>,
+    /// The entry of the allow-list that serves its registry.
+    served_by: String,
     /// For which CA certificate a proof has been handed in.
     handed_in: Option<Thumbprint>,
 }
@@ -89,13 +91,25 @@ impl Verification {
     /// A run that has observed nothing yet.
     pub fn new(upload: Upload) -> Verification {
         let Upload { id, at: uploaded } = upload;
-        Verification { id, uploaded, looks: 0, changes: 0, troubles: 0, found: None, handed_in: None }
+        Verification {
+            id,
+            uploaded,
+            looks: 0,
+            changes: 0,
+            troubles: 0,
+            found: None,
+            served_by: String::new(),
+            handed_in: None,
+        }
     }
 
     /// Begins, unless the allow-list says that this certificate is none of our business.
-    pub fn begin(&self, served: &Registries) -> Next {
+    pub fn begin(&mut self, served: &Registries) -> Next {
         match served.serving(self.id.registry()) {
-            Some(_) => Next::Look,
+            Some(scope) => {
+                self.served_by = scope.to_string();
+                Next::Look
+            }
             None => Next::Finish(Outcome::Denied(Denial::NotServed {
                 certificate: self.id.clone(),
                 served: served.clone(),
@@ -112,7 +126,8 @@ impl Verification {
             (true, Some(allowed)) if proven => Next::Finish(Outcome::Verified {
                 thumbprint: registered.thumbprint,
                 signed_with: allowed.ca.object,
-                rule: allowed.rule,
+                served_by: self.served_by.clone(),
+                granted_by: allowed.rule,
             }),
             (true, _) if self.looks == 1 && self.came_verified(&registered) => {
                 Next::Finish(Outcome::VerifiedWithoutProof { thumbprint: registered.thumbprint })

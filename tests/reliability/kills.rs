@@ -53,3 +53,25 @@ async fn a_handler_that_is_killed_at_any_step_is_made_good_by_the_next_delivery(
         );
     }
 }
+
+/// Not what the Functions host does, but what containers and people do: SIGTERM lets a run end.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_is_asked_to_stop_finishes_what_it_has_begun() {
+    let process = Process::start(7).await;
+    process.keep("root").await;
+    let effect = Effect::Delay(Duration::from_millis(300));
+    let operation = Operation::GenerateVerificationCode;
+    process.emulator().with(|world, _| {
+        world.faults.add(Fault { operation, object: None, calls: Calls::First(1), effect });
+    });
+    process.upload_past_faults("root");
+    process.until("the run is under way", |world| (world.faults.hits() > 0).then_some(())).await;
+    let pid = process.azure.functions_host().handler_pid().expect("it is running").to_string();
+    let asked = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(asked.expect("there is a kill program").success());
+
+    process.until("the delivery is answered", |world| world.event_grid.is_idle().then_some(())).await;
+    assert!(process.is_verified("root"));
+    assert_eq!(process.deliveries("root"), 1);
+}

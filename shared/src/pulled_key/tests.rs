@@ -12,7 +12,7 @@ fn secret(bytes: Vec<u8>) -> Zeroizing<String> {
 }
 
 fn refused(bytes: Vec<u8>) -> UnusableSecret {
-    PulledKey::from_secret(secret(bytes)).expect_err("no usable key")
+    PulledKey::from_secret(secret(bytes)).err().expect("no usable key")
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn the_ca_certificate_is_found_wherever_it_stands() {
         ("at the end of a chain", [pem(&other), key_pem.clone(), pem(&ca)].concat()),
     ];
     for (name, text) in rows {
-        let pulled = PulledKey::from_secret(secret(text)).expect(name);
+        let pulled = PulledKey::from_secret(secret(text)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(pulled.certificate(ca.thumbprint()).is_some_and(|ca| pulled.belongs_to(ca)), "{name}");
         assert!(!pulled.belongs_to(&other), "{name}");
     }
@@ -93,11 +93,4 @@ fn what_is_no_usable_key_is_refused_with_the_reason() {
     for (name, value, expected) in rows {
         assert_eq!(refused(value), expected, "{name}");
     }
-}
-
-#[test]
-fn neither_form_shows_the_key_when_printed() {
-    let pem = testing::key(P256).private_key_to_pem_pkcs8().expect("encodes");
-    let pulled = PulledKey::from_secret(secret(pem)).expect("reads");
-    assert_eq!(format!("{pulled:?}"), "PulledKey { .. }");
 }

@@ -56,11 +56,10 @@ fn assert_can_issue(ca: &CaCertificate) {
     }
 }
 
-/// Either a key that says nothing of itself and proves nothing but its own CA, or a reason that quotes nothing.
+/// Either a key that proves nothing but its own CA, or a reason that quotes nothing.
 fn secret(value: &str) {
     match PulledKey::from_secret(Zeroizing::new(value.to_owned())) {
         Ok(key) => {
-            assert_eq!(format!("{key:?}"), "PulledKey { .. }");
             let ca = CaCertificate::from_der(CA).expect("a CA");
             if let Some(beside) = key.certificate(ca.thumbprint()) {
                 assert_eq!(beside.der(), CA);
