@@ -14,6 +14,7 @@ use crate::event::Upload;
 use crate::outcome::{Failure, Outcome, Trouble};
 use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::pulled_key::PulledKey;
+use crate::reason::Reason;
 use crate::registry::{Registered, Registry};
 use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
 use crate::verification::{Allowed, Next, Verification};
@@ -98,7 +99,10 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
         match (self.vault.sign(key, certificate.algorithm(), &digest).await, or_read) {
             (Ok(signature), _) => Ok(unsigned.assemble(&signature).map_err(failed)?),
-            (Err(error @ CallError::Refused { status: 403, .. }), Some(secret)) => {
+            // A right that is missing, and nothing else: a key that its owner disabled is not to be used.
+            (Err(error), Some(secret))
+                if matches!(error.reason(), Reason::KeyCannotSign | Reason::AccessRefused) =>
+            {
                 info!(certificate = %id, %error, %secret, "the vault will not sign, so the key is pulled");
                 let pulled = self.prove_with_secret(id, code, registered, secret).await;
                 // A certificate that is not exportable has a secret without a key: what has to be mended then is
