@@ -120,17 +120,20 @@ struct OneKey {
     key: PKey<Private>,
     ca: CaCertificate,
     secret: Option<String>,
+    /// The code with which it refuses to sign; then there is a secret behind the certificate.
+    refuses: Option<&'static str>,
 }
 
 impl Vault for &OneKey {
     async fn find(&self, _wanted: Wanted<'_>) -> Result<Search, CallError> {
         let (object, key) = match &self.secret {
-            Some(_) => (object(Kind::Secret), KeyUse::ReadSecret),
-            None => {
+            Some(_) if self.refuses.is_none() => (object(Kind::Secret), KeyUse::ReadSecret),
+            _ => {
                 let certificate = self.ca.clone();
+                let or_read = self.secret.as_ref().map(|_| object(Kind::Secret));
                 (
                     object(Kind::Certificate),
-                    KeyUse::SignInVault { key: object(Kind::Key), certificate, or_read: None },
+                    KeyUse::SignInVault { key: object(Kind::Key), certificate, or_read },
                 )
             }
         };
@@ -148,6 +151,10 @@ impl Vault for &OneKey {
         algorithm: SignatureAlgorithm,
         digest: &[u8],
     ) -> Result<RawSignature, CallError> {
+        if let Some(code) = self.refuses {
+            let (call, code, message) = ("signing".into(), code.into(), "no".into());
+            return Err(CallError::Refused { call, status: 403, code, message, remedy: None });
+        }
         let mut context = openssl::pkey_ctx::PkeyCtx::new(&self.key).expect("starts");
         context.sign_init().expect("starts");
         let mut der = Vec::new();
@@ -185,7 +192,10 @@ fn id() -> CertificateId {
 fn peers(state: State) -> (OneCertificate, OneKey) {
     let key = testing::key(P256);
     let ca = testing::ca(&key, 30);
-    (OneCertificate { ca: ca.clone(), state: Mutex::new(state) }, OneKey { key, ca, secret: None })
+    (
+        OneCertificate { ca: ca.clone(), state: Mutex::new(state) },
+        OneKey { key, ca, secret: None, refuses: None },
+    )
 }
 
 fn verifier<'a>(registry: &'a OneCertificate, vault: &'a OneKey) -> Verifier<&'a OneCertificate, &'a OneKey> {
@@ -218,6 +228,27 @@ async fn a_pulled_key_proves_it_as_well() {
     vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
     let outcome = verify(&registry, &vault).await;
     assert!(matches!(*outcome, Outcome::Verified { .. }), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_sign_is_pulled_and_one_that_its_owner_disabled_is_not() {
+    let rows = [
+        ("Forbidden/KeyOperationForbidden", true),
+        ("Forbidden/ForbiddenByRbac", true),
+        ("Forbidden/AccessDenied", true),
+        ("Forbidden/KeyDisabled", false),
+        ("Forbidden/KeyExpired", false),
+        ("Forbidden/ForbiddenByFirewall", false),
+        ("Forbidden", false),
+    ];
+    for (code, pulled) in rows {
+        let (registry, mut vault) = peers(State::default());
+        let pem = vault.key.private_key_to_pem_pkcs8().expect("encodes");
+        vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
+        vault.refuses = Some(code);
+        let outcome = verify(&registry, &vault).await;
+        assert_eq!(matches!(*outcome, Outcome::Verified { .. }), pulled, "{code}: {outcome}");
+    }
 }
 
 #[tokio::test]
