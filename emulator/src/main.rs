@@ -42,7 +42,7 @@ enum Command {
         /// Do only what recordings of the live service show
         #[arg(long)]
         strict: bool,
-        /// Folder of a function app to run instead of the built-in one (host.json, <Function>/function.json)
+        /// Folder of a function app to run instead of the built-in one (host.json, and a folder with a function.json for each function)
         #[arg(long, value_name = "DIR")]
         app: Option<PathBuf>,
         /// Makes a run repeatable: verification codes, etags and ids come from it
