@@ -11,8 +11,6 @@ mod etag;
 pub(crate) mod mint;
 mod possession;
 #[cfg(test)]
-mod replay_tests;
-#[cfg(test)]
 pub(crate) mod testing;
 mod upload;
 

@@ -18,5 +18,6 @@ mod locks;
 mod peers;
 mod recordings;
 mod refusals;
+mod replay;
 mod settings;
 mod uploads;
