@@ -59,13 +59,13 @@ pub struct Allowed {
 pub enum Next {
     /// Look at the certificate in the registry.
     Look,
-    /// Let the peer recover, then look.
+    /// Let the peer recover, or whoever was quicker finish; then look.
     Wait {
-        /// Counts from 1.
-        trouble: u32,
+        /// Counts from 1, lost races and troubles each for themselves.
+        nth: u32,
         /// How long the peer asked for.
         at_least: Option<Duration>,
-        /// What the trouble was.
+        /// What the reason is.
         error: CallError,
     },
     /// Search the vaults for the CA.
@@ -193,7 +193,9 @@ impl Verification {
         }
     }
 
-    /// A call did not work. Whether it had an effect is mostly unknown, so the way on is always to look.
+    /// A call did not work. Whether it had an effect is mostly unknown, so the way on is always to look, but not at
+    /// once: another process that is quicker with the same certificate gets to its end meanwhile, whereas two that
+    /// never pause void each other's codes.
     pub fn failed(&mut self, error: CallError) -> Next {
         match error {
             CallError::Changed { .. } if self.changes == MAX_LOOKS => {
@@ -203,11 +205,11 @@ impl Verification {
                 self.changes += 1;
                 // The only failure that is known to have had no effect: whoever proved it then, it was not us.
                 self.handed_in = None;
-                Next::Look
+                Next::Wait { nth: self.changes, at_least: None, error }
             }
             CallError::Unavailable { retry_after, .. } if self.troubles < MAX_TROUBLES => {
                 self.troubles += 1;
-                Next::Wait { trouble: self.troubles, at_least: retry_after, error }
+                Next::Wait { nth: self.troubles, at_least: retry_after, error }
             }
             CallError::Unavailable { .. } => Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error))),
             CallError::Refused { .. } => Next::Finish(Outcome::Failed(Failure::Refused(error))),

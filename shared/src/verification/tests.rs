@@ -172,7 +172,7 @@ fn a_lost_answer_to_the_proof_is_found_out_by_looking() {
 fn a_proof_that_met_a_412_was_not_the_one_that_verified() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(run.failed(changed()), Next::Look));
+    assert!(matches!(run.failed(changed()), Next::Wait { .. }));
     let next = run.looked(Some(registered(1, "e3", true)));
     assert!(matches!(next, Next::Finish(Outcome::AlreadyVerified)), "{next:?}");
 }
@@ -186,9 +186,10 @@ fn another_certificate_under_the_name_starts_over() {
 }
 
 #[test]
-fn a_412_looks_again_and_keeps_the_ca_that_was_found() {
+fn a_412_looks_again_after_a_while_and_keeps_the_ca_that_was_found() {
     let mut run = run_with_ca();
-    assert!(matches!(run.failed(changed()), Next::Look));
+    let next = run.failed(changed());
+    assert!(matches!(next, Next::Wait { nth: 1, at_least: None, .. }), "{next:?}");
     let next = run.looked(Some(registered(1, "e9", false)));
     assert!(matches!(&next, Next::RequestCode(state, _) if state.etag.as_str() == "e9"), "{next:?}");
 }
@@ -207,8 +208,9 @@ fn a_certificate_that_never_rests_is_left_to_the_next_delivery() {
 #[test]
 fn a_registry_that_calls_everything_changed_is_left_to_the_next_delivery() {
     let mut run = run();
-    for _ in 0..MAX_LOOKS {
-        assert!(matches!(run.failed(changed()), Next::Look));
+    for expected in 1..=MAX_LOOKS {
+        let next = run.failed(changed());
+        assert!(matches!(next, Next::Wait { nth, .. } if nth == expected), "{next:?}");
     }
     let next = run.failed(changed());
     assert!(matches!(next, Next::Finish(Outcome::TryAgain(Trouble::Contended { .. }))), "{next:?}");
@@ -219,8 +221,8 @@ fn trouble_is_waited_out_a_few_times_and_then_left_to_the_next_delivery() {
     let mut run = run();
     for expected in 1..=MAX_TROUBLES {
         let next = run.failed(unavailable(Some(7)));
-        let Next::Wait { trouble, at_least, .. } = next else { panic!("{next:?}") };
-        assert_eq!((trouble, at_least), (expected, Some(Duration::from_secs(7))));
+        let Next::Wait { nth, at_least, .. } = next else { panic!("{next:?}") };
+        assert_eq!((nth, at_least), (expected, Some(Duration::from_secs(7))));
     }
     assert!(matches!(run.failed(unavailable(None)), Next::Finish(Outcome::TryAgain(_))));
 }

@@ -20,8 +20,10 @@ use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
 use crate::verification::{Allowed, Next, Verification};
 use crate::verification_code::VerificationCode;
 
-/// The longest first pause after trouble; it doubles with each.
+/// The longest first pause; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest of all, unless the peer asks for more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why there is no proof: the call failed, or somebody has to mend something.
 enum NoProof {
@@ -42,9 +44,9 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     Ok(registered) => run.looked(registered),
                     Err(error) => run.failed(error),
                 },
-                Next::Wait { trouble, at_least, error } => {
-                    let pause = pause(trouble, at_least);
-                    if Instant::now() + pause >= deadline {
+                Next::Wait { nth, at_least, error } => {
+                    let pause = pause(nth, at_least);
+                    if pause >= deadline.saturating_duration_since(Instant::now()) {
                         return Outcome::TryAgain(Trouble::Unavailable(error));
                     }
                     warn!(certificate = %id, %error, pause_ms = pause.as_millis(), "waiting before looking again");
@@ -181,8 +183,8 @@ fn ca_of(pulled: &PulledKey, registered: &Registered) -> Result<CaCertificate, S
 }
 
 /// Exponential with full jitter, and never less than the peer asked for.
-fn pause(trouble: u32, at_least: Option<Duration>) -> Duration {
-    let longest = FIRST_PAUSE * 2_u32.saturating_pow(trouble - 1);
+fn pause(nth: u32, at_least: Option<Duration>) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(nth - 1)).min(LONGEST_PAUSE);
     longest.mul_f64(fastrand::f64()).max(at_least.unwrap_or_default())
 }
 
@@ -195,5 +197,29 @@ fn step_name(next: &Next) -> &'static str {
         Next::Prove { .. } => "prove",
         Next::HandIn(..) => "hand in",
         Next::Finish(_) => "finish",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_drawn_from_all_there_is_up_to_a_bound_that_doubles() {
+        fastrand::seed(7);
+        let bounds = [200, 400, 800, 1600, 2000, 2000].map(Duration::from_millis);
+        for (nth, bound) in (1..).zip(bounds).chain([(u32::MAX, LONGEST_PAUSE)]) {
+            let drawn: Vec<Duration> = (0..500).map(|_| pause(nth, None)).collect();
+            assert!(drawn.iter().all(|pause| *pause < bound), "{nth}");
+            assert!(drawn.iter().any(|pause| *pause < bound / 10), "{nth}: no full jitter");
+            assert!(drawn.iter().any(|pause| *pause > bound * 9 / 10), "{nth}: it does not double");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_never_asked_again_before_it_wants_to_be() {
+        let wish = Duration::from_secs(7);
+        assert_eq!(pause(1, Some(wish)), wish);
+        assert_eq!(pause(1, Some(Duration::MAX)), Duration::MAX);
     }
 }

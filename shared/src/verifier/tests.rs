@@ -1,5 +1,6 @@
 //! The verifier against peers in memory: no socket, and a clock that tokio moves.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use openssl::pkey::{PKey, Private};
@@ -14,6 +15,7 @@ use crate::etag::Etag;
 use crate::outcome::Failure;
 use crate::proof::{Proof, RawSignature};
 use crate::pulled_key::PulledKey;
+use crate::reason::Reason;
 use crate::registry::{Challenge, Registered};
 use crate::testing::{self, CODE, P256};
 use crate::trust::{Grant, Scope};
@@ -38,6 +40,10 @@ struct State {
     hangs: bool,
     looks: u32,
     updated: Option<OffsetDateTime>,
+    /// How the next looks fail.
+    troubles: VecDeque<CallError>,
+    /// How long each call is under way.
+    latency: Duration,
 }
 
 impl OneCertificate {
@@ -53,6 +59,15 @@ impl OneCertificate {
 
     fn looks(&self) -> u32 {
         self.state.lock().expect("no test panics while holding it").looks
+    }
+
+    /// Others run meanwhile.
+    async fn travel(&self) {
+        let latency = self.state.lock().expect("no test panics while holding it").latency;
+        match latency.is_zero() {
+            true => tokio::task::yield_now().await,
+            false => tokio::time::sleep(latency).await,
+        }
     }
 
     fn write(&self, etag_: &Etag) -> Result<std::sync::MutexGuard<'_, State>, CallError> {
@@ -80,14 +95,17 @@ impl Registry for &OneCertificate {
     }
 
     async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {
-        let hangs = {
+        let (hangs, trouble) = {
             let mut state = self.state.lock().expect("no test panics while holding it");
             state.looks += 1;
-            state.hangs
+            (state.hangs, state.troubles.pop_front())
         };
-        tokio::task::yield_now().await;
+        self.travel().await;
         if hangs {
             std::future::pending::<()>().await;
+        }
+        if let Some(trouble) = trouble {
+            return Err(trouble);
         }
         let state = self.state.lock().expect("no test panics while holding it");
         Ok(Some(self.registered(&state)))
@@ -98,6 +116,7 @@ impl Registry for &OneCertificate {
         _id: &CertificateId,
         etag: &Etag,
     ) -> Result<Challenge, CallError> {
+        self.travel().await;
         let state = self.write(etag)?;
         Ok(Challenge { code: CODE.to_owned(), registered: self.registered(&state) })
     }
@@ -108,6 +127,7 @@ impl Registry for &OneCertificate {
         etag: &Etag,
         _proof: &Proof,
     ) -> Result<Registered, CallError> {
+        self.travel().await;
         let mut state = self.write(etag)?;
         state.is_verified = true;
         state.handed_in += 1;
@@ -122,6 +142,8 @@ struct OneKey {
     secret: Option<String>,
     /// The code with which it refuses to sign; then there is a secret behind the certificate.
     refuses: Option<&'static str>,
+    /// How long a signature takes.
+    takes: Duration,
 }
 
 impl Vault for &OneKey {
@@ -155,6 +177,7 @@ impl Vault for &OneKey {
             let (call, code, message) = ("signing".into(), code.into(), "no".into());
             return Err(CallError::Refused { call, status: 403, code, message, remedy: None });
         }
+        tokio::time::sleep(self.takes).await;
         let mut context = openssl::pkey_ctx::PkeyCtx::new(&self.key).expect("starts");
         context.sign_init().expect("starts");
         let mut der = Vec::new();
@@ -194,7 +217,7 @@ fn peers(state: State) -> (OneCertificate, OneKey) {
     let ca = testing::ca(&key, 30);
     (
         OneCertificate { ca: ca.clone(), state: Mutex::new(state) },
-        OneKey { key, ca, secret: None, refuses: None },
+        OneKey { key, ca, secret: None, refuses: None, takes: Duration::ZERO },
     )
 }
 
@@ -205,6 +228,11 @@ fn verifier<'a>(registry: &'a OneCertificate, vault: &'a OneKey) -> Verifier<&'a
 
 async fn verify(registry: &OneCertificate, vault: &OneKey) -> Arc<Outcome> {
     verifier(registry, vault).verify(&Upload { id: id(), at: None }).await
+}
+
+fn throttled(seconds: u64) -> CallError {
+    let retry_after = Some(Duration::from_secs(seconds));
+    CallError::Unavailable { call: "looking".into(), status: Some(429), reason: "429".into(), retry_after }
 }
 
 fn handed_in(registry: &OneCertificate) -> u32 {
@@ -261,7 +289,7 @@ async fn a_secret_with_another_key_signs_nothing() {
     assert_eq!(handed_in(&registry), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn writers_in_between_cost_another_look_each() {
     for intruders in 1..4 {
         let (registry, vault) = peers(State { intruders, ..State::default() });
@@ -271,7 +299,41 @@ async fn writers_in_between_cost_another_look_each() {
     }
 }
 
-#[tokio::test]
+/// Without pauses nobody would get to the end: each asks for a code while the others still sign.
+#[tokio::test(start_paused = true)]
+async fn processes_that_race_leave_each_other_the_time_to_finish() {
+    for seed in 0..20 {
+        fastrand::seed(seed);
+        let (registry, mut vault) = peers(State { latency: Duration::from_millis(50), ..State::default() });
+        vault.takes = Duration::from_millis(120);
+        let processes: Vec<_> = (0..4).map(|_| verifier(&registry, &vault)).collect();
+        let upload = upload("root");
+        let outcomes = futures::future::join_all(processes.iter().map(|one| one.verify(&upload))).await;
+        let done =
+            |outcome: &Arc<Outcome>| matches!(**outcome, Outcome::Verified { .. } | Outcome::AlreadyVerified);
+        assert!(outcomes.iter().all(done), "seed {seed}: {outcomes:?}");
+        assert_eq!(handed_in(&registry), 1, "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_asks_to_be_left_alone_is() {
+    let rows = [
+        ("a while", 7, true),
+        ("longer than the deadline", 25, false),
+        ("longer than any clock goes", u64::MAX, false),
+    ];
+    for (name, seconds, waited_for) in rows {
+        let (registry, vault) = peers(State { troubles: [throttled(seconds)].into(), ..State::default() });
+        let begun = Instant::now();
+        let outcome = verify(&registry, &vault).await;
+        let reason = if waited_for { Reason::Verified } else { Reason::Throttled };
+        assert_eq!(outcome.reason(), reason, "{name}: {outcome}");
+        assert_eq!(begun.elapsed().as_secs(), if waited_for { seconds } else { 0 }, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_certificate_that_never_rests_is_left_alone() {
     let (registry, vault) = peers(State { intruders: u32::MAX, ..State::default() });
     let outcome = verify(&registry, &vault).await;
