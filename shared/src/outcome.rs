@@ -183,6 +183,18 @@ pub enum Trouble {
         /// How long a run may take.
         limit: Duration,
     },
+    /// More was to be done than this process takes upon itself.
+    #[error("{certificate} was not even begun, because too many others wait already")]
+    Overloaded {
+        /// What was uploaded.
+        certificate: CertificateId,
+    },
+    /// The run panicked; where and why stands in the log.
+    #[error("the run for {certificate} broke, which is a defect of this program")]
+    Broken {
+        /// What was uploaded.
+        certificate: CertificateId,
+    },
 }
 
 impl Outcome {
@@ -230,6 +242,8 @@ impl Trouble {
             Trouble::Unavailable(error) => error.reason(),
             Trouble::Contended { .. } => Reason::Contended,
             Trouble::Deadline { .. } => Reason::Deadline,
+            Trouble::Overloaded { .. } => Reason::Overloaded,
+            Trouble::Broken { .. } => Reason::Broken,
         }
     }
 }

@@ -84,6 +84,7 @@ table! {
     Unreachable, "unreachable", DeliverAgain, "A peer did not answer, or not so that it could be read.";
     Contended, "contended", DeliverAgain, "Others kept writing to the certificate.";
     Deadline, "deadline", DeliverAgain, "Time was up.";
+    Overloaded, "overloaded", DeliverAgain, "Too many others wait already.";
     Broken, "broken", DeliverAgain, "A defect of this program.";
 }
 

@@ -28,6 +28,15 @@ pub struct Registered {
     pub certificate: Option<CaCertificate>,
 }
 
+impl Registered {
+    /// Whether its public key may be that of `ca`. The thumbprint is SHA-1 and only narrows the search; where the
+    /// registry shows the certificate itself, the full public key decides.
+    pub fn may_have_the_key_of(&self, ca: &CaCertificate) -> bool {
+        let shown = self.certificate.as_ref();
+        shown.is_none_or(|shown| shown.public_key_info() == ca.public_key_info())
+    }
+}
+
 /// A challenge, and the state it was made in.
 #[derive(Clone, Debug)]
 pub struct Challenge {
@@ -37,16 +46,20 @@ pub struct Challenge {
     pub registered: Registered,
 }
 
+/// What a list holds. One item that cannot be read does not hide the others.
+pub type Listed<T> = Vec<Result<T, CallError>>;
+
 /// An Azure resource that holds CA certificates.
 pub trait Registry: Send + Sync {
     /// The registries at or below a scope.
-    fn registries(&self, scope: &Scope) -> impl Future<Output = Result<Vec<RegistryId>, CallError>> + Send;
+    fn registries(&self, scope: &Scope)
+    -> impl Future<Output = Result<Listed<RegistryId>, CallError>> + Send;
 
     /// The certificates of a registry, with whether each is verified.
     fn certificates(
         &self,
         registry: &RegistryId,
-    ) -> impl Future<Output = Result<Vec<(CertificateId, bool)>, CallError>> + Send;
+    ) -> impl Future<Output = Result<Listed<(CertificateId, bool)>, CallError>> + Send;
 
     /// Looks; `None` when there is no such certificate.
     fn get(&self, id: &CertificateId) -> impl Future<Output = Result<Option<Registered>, CallError>> + Send;

@@ -14,8 +14,7 @@ use crate::error::CallError;
 use crate::event::Upload;
 use crate::outcome::Outcome;
 use crate::reason::{Answer, Reason};
-use crate::registry::Registry;
-use crate::trust::Scope;
+use crate::registry::{Listed, Registry};
 use crate::vault::Vault;
 use crate::verifier::Verifier;
 
@@ -30,7 +29,7 @@ pub struct Report {
     pub verified_before: usize,
     /// What became of the others.
     pub ended: Vec<(CertificateId, Arc<Outcome>)>,
-    /// Lists that could not be read.
+    /// Lists, and items of lists, that could not be read.
     pub unread: Vec<CallError>,
     /// Certificates there was no time for.
     pub left: usize,
@@ -43,16 +42,13 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let mut report = Report::default();
         let mut unverified = Vec::new();
         for registry in self.registries(&mut report, end).await {
-            match timeout_at(end, self.registry.certificates(&registry)).await {
-                Ok(Ok(certificates)) => {
-                    report.registries += 1;
-                    report.found += certificates.len();
-                    let open = certificates.into_iter().filter(|(_, is_verified)| !is_verified);
-                    unverified.extend(open.map(|(id, _)| id));
-                }
-                Ok(Err(error)) => report.unread.push(error),
-                Err(_) => break,
-            }
+            let call = format!("listing the certificates of {registry}");
+            let list = report.list(&call, end, self.registry.certificates(&registry)).await;
+            let Some(certificates) = list else { continue };
+            report.registries += 1;
+            report.found += certificates.len();
+            let open = certificates.into_iter().filter(|(_, is_verified)| !is_verified);
+            unverified.extend(open.map(|(id, _)| id));
         }
         report.verified_before = report.found - unverified.len();
         let open = unverified.len();
@@ -72,7 +68,9 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     async fn registries(&self, report: &mut Report, end: Instant) -> Vec<RegistryId> {
         let mut registries: Vec<RegistryId> = Vec::new();
         for scope in self.served.scopes() {
-            for registry in self.registries_in(scope, report, end).await {
+            let call = format!("listing the DPS instances in {scope}");
+            let found = report.list(&call, end, self.registry.registries(scope)).await;
+            for registry in found.unwrap_or_default() {
                 if !registries.contains(&registry) {
                     registries.push(registry);
                 }
@@ -80,20 +78,32 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         }
         registries
     }
-
-    async fn registries_in(&self, scope: &Scope, report: &mut Report, end: Instant) -> Vec<RegistryId> {
-        match timeout_at(end, self.registry.registries(scope)).await {
-            Ok(Ok(registries)) => registries,
-            Ok(Err(error)) => {
-                report.unread.push(error);
-                Vec::new()
-            }
-            Err(_) => Vec::new(),
-        }
-    }
 }
 
 impl Report {
+    /// The items of a list, as far as they can be read before the end; `None` if the list cannot.
+    async fn list<T>(
+        &mut self,
+        call: &str,
+        end: Instant,
+        list: impl Future<Output = Result<Listed<T>, CallError>>,
+    ) -> Option<Vec<T>> {
+        let too_late = |_| {
+            let (call, reason) = (call.to_owned(), "there was no time left for it".to_owned());
+            Err(CallError::Unavailable { call, status: None, reason, retry_after: None })
+        };
+        let items = match timeout_at(end, list).await.unwrap_or_else(too_late) {
+            Ok(items) => items,
+            Err(error) => {
+                self.unread.push(error);
+                return None;
+            }
+        };
+        Some(
+            items.into_iter().filter_map(|item| item.map_err(|error| self.unread.push(error)).ok()).collect(),
+        )
+    }
+
     /// How often each outcome there was, without those of certificates that were verified before.
     pub fn outcomes(&self) -> BTreeMap<Reason, usize> {
         let mut counts = BTreeMap::new();

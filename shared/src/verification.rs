@@ -169,7 +169,10 @@ impl Verification {
     pub fn challenged(&mut self, challenge: Challenge) -> Next {
         let Challenge { code, registered } = challenge;
         let Some(allowed) = self.found_for(registered.thumbprint) else { return Next::Look };
-        if !same_key(&allowed.ca, &registered) {
+        // A key in a secret is looked at when it is pulled.
+        if let KeyUse::SignInVault { certificate, .. } = &allowed.ca.key
+            && !registered.may_have_the_key_of(certificate)
+        {
             return Next::Finish(Outcome::Failed(Failure::OtherKey { object: allowed.ca.object }));
         }
         match VerificationCode::parse(&code) {
@@ -247,17 +250,6 @@ impl Verification {
     fn found_for(&self, thumbprint: Thumbprint) -> Option<Allowed> {
         let (of, allowed) = self.found.as_ref()?;
         (*of == thumbprint).then(|| allowed.clone())
-    }
-}
-
-/// The thumbprint is SHA-1 and only narrows the search. Where the registry shows the certificate itself, the
-/// full public key decides.
-fn same_key(ca: &Found, registered: &Registered) -> bool {
-    match (&ca.key, &registered.certificate) {
-        (KeyUse::SignInVault { certificate, .. }, Some(shown)) => {
-            certificate.public_key_info() == shown.public_key_info()
-        }
-        _ => true,
     }
 }
 

@@ -4,9 +4,11 @@
 mod run;
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -34,6 +36,7 @@ pub struct Verifier<R, V> {
     pub(crate) limits: Limits,
     leaf_keys: LeafKeys,
     flights: SingleFlight<CertificateId, Arc<Outcome>>,
+    places: Semaphore,
     turns: Semaphore,
     proven: Mutex<VecDeque<(CertificateId, Thumbprint)>>,
     now: Box<dyn Fn() -> OffsetDateTime + Send + Sync>,
@@ -47,6 +50,8 @@ pub struct Limits {
     pub deadline: Duration,
     /// How many run at once.
     pub at_once: usize,
+    /// How many more wait for their turn. Those beyond are told at once to come again, so that memory is bounded.
+    pub waiting: usize,
     /// How many of those a sweep may take.
     pub at_once_in_sweep: usize,
     /// How long a sweep may take.
@@ -58,6 +63,7 @@ impl Default for Limits {
         Limits {
             deadline: Duration::from_secs(25),
             at_once: 64,
+            waiting: 1024,
             at_once_in_sweep: 8,
             sweep: Duration::from_secs(240),
         }
@@ -74,6 +80,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             limits,
             leaf_keys: LeafKeys::default(),
             flights: SingleFlight::default(),
+            places: Semaphore::new(limits.at_once + limits.waiting),
             turns: Semaphore::new(limits.at_once),
             proven: Mutex::default(),
             now: Box::new(OffsetDateTime::now_utc),
@@ -93,21 +100,27 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     }
 
     /// Brings one certificate as far as it can be brought, and says how far that was. It always ends within
-    /// the deadline; what has been left half-done then, the next delivery finishes.
+    /// the deadline, and also if it panics; what has been left half-done then, the next delivery finishes.
     pub async fn verify(&self, upload: &Upload) -> Arc<Outcome> {
-        let deadline = Instant::now() + self.limits.deadline;
-        let too_late = || {
-            let trouble = Trouble::Deadline { certificate: upload.id.clone(), limit: self.limits.deadline };
-            Arc::new(Outcome::TryAgain(trouble))
+        let try_again = |trouble| Arc::new(Outcome::TryAgain(trouble));
+        let certificate = || upload.id.clone();
+        let Ok(_place) = self.places.try_acquire() else {
+            return try_again(Trouble::Overloaded { certificate: certificate() });
         };
+        let deadline = Instant::now() + self.limits.deadline;
+        let too_late =
+            || try_again(Trouble::Deadline { certificate: certificate(), limit: self.limits.deadline });
         let run = self.flights.run(&upload.id, || async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
             if Instant::now() >= deadline {
                 return too_late();
             }
-            let outcome = self.run(upload, deadline).await;
-            Arc::new(self.recall(&upload.id, outcome))
+            // Nothing that a run leaves half-changed outlives it.
+            match AssertUnwindSafe(self.run(upload, deadline)).catch_unwind().await {
+                Ok(outcome) => Arc::new(self.recall(&upload.id, outcome)),
+                Err(_) => try_again(Trouble::Broken { certificate: certificate() }),
+            }
         });
         timeout_at(deadline, run).await.unwrap_or_else(|_| too_late())
     }

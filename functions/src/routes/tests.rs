@@ -8,7 +8,7 @@ use keyholder::error::CallError;
 use keyholder::etag::Etag;
 use keyholder::proof::{Proof, RawSignature};
 use keyholder::pulled_key::PulledKey;
-use keyholder::registry::{Challenge, Registered};
+use keyholder::registry::{Challenge, Listed, Registered};
 use keyholder::trust::{Registries, Scope};
 use keyholder::vault::{ObjectId, ReadError, Search, Wanted};
 use keyholder::verifier::Limits;
@@ -22,11 +22,11 @@ const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourc
 struct Breaking;
 
 impl Registry for Breaking {
-    async fn registries(&self, _: &Scope) -> Result<Vec<RegistryId>, CallError> {
+    async fn registries(&self, _: &Scope) -> Result<Listed<RegistryId>, CallError> {
         panic!("the registry breaks")
     }
 
-    async fn certificates(&self, _: &RegistryId) -> Result<Vec<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, _: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
         panic!("the registry breaks")
     }
 

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::answer;
-use super::{Challenge, Registered, Registry};
-use crate::certificate_id::{CertificateId, RegistryId};
+use super::{Challenge, Listed, Registered, Registry};
+use crate::certificate_id::{CertificateId, InvalidId, RegistryId};
 use crate::error::{self, Advice, CallError};
 use crate::etag::Etag;
 use crate::identity;
@@ -118,28 +118,25 @@ impl Arm {
 }
 
 impl Registry for Arm {
-    async fn registries(&self, scope: &Scope) -> Result<Vec<RegistryId>, CallError> {
+    async fn registries(&self, scope: &Scope) -> Result<Listed<RegistryId>, CallError> {
         let all = "providers/Microsoft.Devices/provisioningServices";
         let path = match scope {
-            Scope::Registry(registry) => return Ok(vec![registry.clone()]),
+            Scope::Registry(registry) => return Ok(vec![Ok(registry.clone())]),
             Scope::Subscription(_) | Scope::ResourceGroup(..) => format!("{}/{all}", scope.path()),
         };
         let call = format!("listing the DPS instances in {scope}");
         let items = self.list(&call, path).await?;
-        let parsed = items
-            .iter()
-            .map(|item| RegistryId::parse(&item.id).map_err(|error| unreadable(&call, &error.to_string())));
-        parsed.collect()
+        let parsed = items.iter().map(|item| RegistryId::parse(&item.id));
+        Ok(parsed.map(|id| id.map_err(|error| unreadable(&call, &error.to_string()))).collect())
     }
 
-    async fn certificates(&self, registry: &RegistryId) -> Result<Vec<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, registry: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
         let call = format!("listing the certificates of {registry}");
         let items = self.list(&call, format!("{}/certificates", registry.path())).await?;
-        let parsed = items.iter().map(|item| match CertificateId::parse(&item.id) {
-            Ok(id) => Ok((id, item.is_verified())),
-            Err(error) => Err(unreadable(&call, &error.to_string())),
-        });
-        parsed.collect()
+        let parsed = items.iter().map(|item| Ok((CertificateId::parse(&item.id)?, item.is_verified())));
+        Ok(parsed
+            .map(|item| item.map_err(|error: InvalidId| unreadable(&call, &error.to_string())))
+            .collect())
     }
 
     async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {

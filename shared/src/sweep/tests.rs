@@ -10,9 +10,9 @@ use super::*;
 use crate::ca::SignatureAlgorithm;
 use crate::etag::Etag;
 use crate::proof::{Proof, RawSignature};
-use crate::registry::{Challenge, Registered};
+use crate::registry::{Challenge, Listed, Registered};
 use crate::thumbprint::Thumbprint;
-use crate::trust::Registries;
+use crate::trust::{Registries, Scope};
 use crate::vault::{ObjectId, ReadError, Search, Wanted};
 use crate::verifier::Limits;
 
@@ -26,6 +26,17 @@ struct Cloud {
     most: AtomicUsize,
     looked_at: Mutex<Vec<String>>,
     unreadable: Option<&'static str>,
+    /// Lists nothing, ever.
+    hangs: Option<&'static str>,
+    /// Panics when it is asked about the certificate of this name.
+    breaks: Option<&'static str>,
+    /// Has one item more, which cannot be read.
+    odd: bool,
+}
+
+fn refused() -> CallError {
+    let (call, code, message) = ("listing".into(), "no".into(), "no".into());
+    CallError::Refused { call, status: 403, code, message, remedy: None }
 }
 
 fn registry(name: &str) -> RegistryId {
@@ -35,25 +46,30 @@ fn registry(name: &str) -> RegistryId {
 }
 
 impl Registry for &Cloud {
-    async fn registries(&self, scope: &Scope) -> Result<Vec<RegistryId>, CallError> {
+    async fn registries(&self, scope: &Scope) -> Result<Listed<RegistryId>, CallError> {
+        let odd = self.odd.then(|| Err(refused()));
         Ok(match scope {
-            Scope::Registry(registry) => vec![registry.clone()],
-            _ => vec![registry("dps1"), registry("dps2")],
+            Scope::Registry(registry) => vec![Ok(registry.clone())],
+            _ => odd.into_iter().chain([Ok(registry("dps1")), Ok(registry("dps2"))]).collect(),
         })
     }
 
-    async fn certificates(&self, registry: &RegistryId) -> Result<Vec<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, registry: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
+        if self.hangs == Some(registry.name()) {
+            std::future::pending::<()>().await;
+        }
         if self.unreadable == Some(registry.name()) {
-            let (call, code, message) = ("listing".into(), "no".into(), "no".into());
-            return Err(CallError::Refused { call, status: 403, code, message, remedy: None });
+            return Err(refused());
         }
         let id = |number| {
             CertificateId::parse(&format!("{registry}/certificates/ca-{number}")).expect("well-formed")
         };
-        Ok((0..self.each).map(|number| (id(number), number % 2 == 0)).collect())
+        let odd = self.odd.then(|| Err(refused()));
+        Ok(odd.into_iter().chain((0..self.each).map(|number| Ok((id(number), number % 2 == 0)))).collect())
     }
 
     async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {
+        assert!(self.breaks != Some(id.name()), "the registry breaks");
         let looking = self.looking.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(looking, Ordering::Relaxed);
         sleep(Duration::from_secs(1)).await;
@@ -133,4 +149,28 @@ async fn a_registry_that_cannot_be_read_does_not_keep_the_others_from_it() {
     let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
     assert_eq!((report.registries, report.ended.len(), report.unread.len()), (1, 1, 1));
     assert!(report.is_loud());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_cannot_be_read_does_not_hide_the_others() {
+    let cloud = Cloud { each: 2, odd: true, ..Cloud::default() };
+    let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
+    assert_eq!((report.registries, report.found, report.ended.len()), (2, 4, 2));
+    assert_eq!(report.unread.len(), 3, "one instance, and one certificate in each of the others");
+    assert!(report.is_loud());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_takes_all_the_time_is_named() {
+    let cloud = Cloud { each: 2, hangs: Some("dps2"), ..Cloud::default() };
+    let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
+    assert_eq!((report.registries, report.left, report.unread.len()), (1, 1, 1));
+    assert!(report.to_string().contains("dps2: there was no time left for it"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_makes_it_panic_does_not_keep_the_others_from_it() {
+    let cloud = Cloud { each: 6, breaks: Some("ca-3"), ..Cloud::default() };
+    let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
+    assert_eq!(report.outcomes(), BTreeMap::from([(Reason::CaMissing, 4), (Reason::Broken, 2)]));
 }

@@ -136,6 +136,9 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
         })?;
         let ca = ca_of(&pulled, registered).map_err(wrong)?;
+        if !registered.may_have_the_key_of(&ca) {
+            return Err(Failure::OtherKey { object: secret.clone() }.into());
+        }
         let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
         self.announce(id, secret, &unsigned);
         let signature = pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
@@ -170,8 +173,7 @@ impl From<Failure> for NoProof {
     }
 }
 
-/// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows. The
-/// full public key decides; the thumbprint alone would be SHA-1.
+/// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows.
 fn ca_of(pulled: &PulledKey, registered: &Registered) -> Result<CaCertificate, String> {
     let wanted = registered.thumbprint;
     let shown = registered.certificate.as_ref().filter(|shown| shown.thumbprint() == wanted);

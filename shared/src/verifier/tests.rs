@@ -16,7 +16,7 @@ use crate::outcome::Failure;
 use crate::proof::{Proof, RawSignature};
 use crate::pulled_key::PulledKey;
 use crate::reason::Reason;
-use crate::registry::{Challenge, Registered};
+use crate::registry::{Challenge, Listed, Registered};
 use crate::testing::{self, CODE, P256};
 use crate::trust::{Grant, Scope};
 use crate::vault::{Found, KeyUse, Kind, ObjectId, ReadError, Search, Wanted};
@@ -26,6 +26,8 @@ const RESOURCE_GROUP: &str = "/subscriptions/00000000-0000-0000-0000-00000000000
 /// A registry with one certificate, that counts etags and checks them.
 struct OneCertificate {
     ca: CaCertificate,
+    /// What it shows as the certificate with that thumbprint, if that is another one.
+    shows: Option<CaCertificate>,
     state: Mutex<State>,
 }
 
@@ -53,7 +55,7 @@ impl OneCertificate {
             thumbprint: self.ca.thumbprint(),
             is_verified: state.is_verified,
             updated: state.updated,
-            certificate: Some(self.ca.clone()),
+            certificate: Some(self.shows.as_ref().unwrap_or(&self.ca).clone()),
         }
     }
 
@@ -85,13 +87,13 @@ impl OneCertificate {
 }
 
 impl Registry for &OneCertificate {
-    async fn registries(&self, _scope: &Scope) -> Result<Vec<RegistryId>, CallError> {
-        Ok(vec![id().registry().clone()])
+    async fn registries(&self, _scope: &Scope) -> Result<Listed<RegistryId>, CallError> {
+        Ok(vec![Ok(id().registry().clone())])
     }
 
-    async fn certificates(&self, _registry: &RegistryId) -> Result<Vec<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, _registry: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
         let state = self.state.lock().expect("no test panics while holding it");
-        Ok(vec![(id(), state.is_verified)])
+        Ok(vec![Ok((id(), state.is_verified))])
     }
 
     async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {
@@ -144,6 +146,7 @@ struct OneKey {
     refuses: Option<&'static str>,
     /// How long a signature takes.
     takes: Duration,
+    breaks: bool,
 }
 
 impl Vault for &OneKey {
@@ -177,6 +180,7 @@ impl Vault for &OneKey {
             let (call, code, message) = ("signing".into(), code.into(), "no".into());
             return Err(CallError::Refused { call, status: 403, code, message, remedy: None });
         }
+        assert!(!self.breaks, "the vault breaks");
         tokio::time::sleep(self.takes).await;
         let mut context = openssl::pkey_ctx::PkeyCtx::new(&self.key).expect("starts");
         context.sign_init().expect("starts");
@@ -216,8 +220,8 @@ fn peers(state: State) -> (OneCertificate, OneKey) {
     let key = testing::key(P256);
     let ca = testing::ca(&key, 30);
     (
-        OneCertificate { ca: ca.clone(), state: Mutex::new(state) },
-        OneKey { key, ca, secret: None, refuses: None, takes: Duration::ZERO },
+        OneCertificate { ca: ca.clone(), shows: None, state: Mutex::new(state) },
+        OneKey { key, ca, secret: None, refuses: None, takes: Duration::ZERO, breaks: false },
     )
 }
 
@@ -277,6 +281,26 @@ async fn a_key_that_may_not_sign_is_pulled_and_one_that_its_owner_disabled_is_no
         let outcome = verify(&registry, &vault).await;
         assert_eq!(matches!(*outcome, Outcome::Verified { .. }), pulled, "{code}: {outcome}");
     }
+}
+
+/// As if somebody had found two certificates with one SHA-1: the secret holds one of them with its key.
+#[tokio::test]
+async fn the_full_public_key_decides_on_a_pulled_key_too() {
+    let (mut registry, mut vault) = peers(State::default());
+    let pem = |key: &PKey<Private>, ca: &CaCertificate| {
+        let key = String::from_utf8(key.private_key_to_pem_pkcs8().expect("encodes")).expect("PEM is text");
+        let ca = openssl::x509::X509::from_der(ca.der()).and_then(|ca| ca.to_pem()).expect("encodes");
+        key + std::str::from_utf8(&ca).expect("PEM is text")
+    };
+    vault.secret = Some(pem(&vault.key, &vault.ca));
+    let outcome = verify(&registry, &vault).await;
+    assert!(matches!(*outcome, Outcome::Verified { .. }), "{outcome}");
+
+    registry.state = Mutex::default();
+    registry.shows = Some(testing::ca(&testing::key(P256), 30));
+    let outcome = verify(&registry, &vault).await;
+    assert!(matches!(*outcome, Outcome::Failed(Failure::OtherKey { .. })), "{outcome}");
+    assert_eq!(handed_in(&registry), 0);
 }
 
 #[tokio::test]
@@ -349,6 +373,17 @@ async fn a_registry_that_hangs_ends_at_the_deadline() {
     assert_eq!(begun.elapsed().as_secs(), Limits::default().deadline.as_secs());
 }
 
+#[tokio::test]
+async fn a_run_that_panics_ends_and_the_next_one_is_a_new_one() {
+    let (registry, mut vault) = peers(State::default());
+    vault.breaks = true;
+    let outcome = verify(&registry, &vault).await;
+    assert_eq!(outcome.reason(), Reason::Broken, "{outcome}");
+    vault.breaks = false;
+    let outcome = verify(&registry, &vault).await;
+    assert_eq!(outcome.reason(), Reason::Verified, "{outcome}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_than_may_run_at_once_wait_their_turn_inside_the_deadline() {
     let (registry, vault) = peers(State { hangs: true, ..State::default() });
@@ -361,6 +396,24 @@ async fn more_than_may_run_at_once_wait_their_turn_inside_the_deadline() {
     assert!(outcomes.iter().all(|outcome| matches!(**outcome, Outcome::TryAgain(Trouble::Deadline { .. }))));
     assert_eq!(begun.elapsed(), limits.deadline);
     assert_eq!(registry.looks(), 2, "the others never got a turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_may_wait_are_told_at_once_to_come_again() {
+    let (registry, vault) = peers(State { hangs: true, ..State::default() });
+    let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
+    let limits = Limits { at_once: 2, waiting: 3, ..Limits::default() };
+    let verifier = Verifier::new(&registry, &vault, served, limits);
+    let uploads: Vec<Upload> = (0..10).map(|number| upload(&format!("ca-{number}"))).collect();
+    let told = uploads.iter().map(|upload| async {
+        let begun = Instant::now();
+        (verifier.verify(upload).await.reason(), begun.elapsed())
+    });
+    let told = futures::future::join_all(told).await;
+    assert_eq!(told[..5], [(Reason::Deadline, limits.deadline); 5]);
+    assert_eq!(told[5..], [(Reason::Overloaded, Duration::ZERO); 5]);
+    let later = verifier.verify(&upload("ca-9")).await;
+    assert_eq!(later.reason(), Reason::Deadline, "there is room again");
 }
 
 #[tokio::test]
