@@ -6,6 +6,8 @@
 
 mod answers;
 mod bodies;
+#[cfg(test)]
+mod rbac_tests;
 mod resources;
 mod route;
 mod services;
@@ -20,6 +22,8 @@ use crate::dps::{Action, Call, Judge};
 use crate::event_grid::ArmOperation;
 use crate::exchange::{self, Request, Response};
 use crate::faults::{self, Effect};
+use crate::identity::Caller;
+use crate::rbac::Rights;
 use crate::world::World;
 use answers::Problem;
 pub use answers::fault;
@@ -65,18 +69,34 @@ impl Visit<'_> {
             .check(self.request, |audience| self.is_meant(audience), self.now)
             .map_err(Problem::Unauthenticated)?;
         let api_version = self.api_version()?;
+        let rights = world.rbac.of(&caller);
+        self.authorize(rights, &caller)?;
         let response = match (self.route.certificate_action(), api_version) {
             (Some((instance, action)), Some(api_version)) => {
                 self.to_dps(world, instance, action, api_version)?
             }
-            _ => services::answer(&mut world.arm, self, &mut world.random)?,
+            _ => services::answer(&mut world.arm, self, rights, &mut world.random)?,
         };
         let changed = response.status().is_success() && response.status() != StatusCode::NO_CONTENT;
-        if changed && let Some(event) = self.route.event() {
+        if changed && let Some(action) = self.route.action() {
             let target = self.request.uri().path_and_query().map_or("/", |target| target.as_str());
-            self.publish(world, event, self.request.method().as_str(), target, &caller.object_id);
+            self.publish(world, action, self.request.method().as_str(), target, &caller.object_id);
         }
         Ok(response)
+    }
+
+    /// Whether the caller may do what it asks for. Whoever may see a part of a list is let through to it (chosen,
+    /// not observed).
+    fn authorize(&self, rights: Rights<'_>, caller: &Caller) -> Result<(), Problem> {
+        let Some(action) = self.route.action() else { return Ok(()) };
+        let scope = self.route.scope();
+        let allowed = rights.allow(action, &scope)
+            || self.route.is_filtered() && rights.allow_somewhere(action, &scope);
+        if allowed {
+            Ok(())
+        } else {
+            Err(Problem::AuthorizationFailed { caller: caller.clone(), action, scope })
+        }
     }
 
     /// The api-version, which every call must carry; `None` for resources that belong to ARM itself, which are
@@ -124,19 +144,13 @@ impl Visit<'_> {
         }
         if overtaken {
             let resource = &self.route.resource_id;
-            self.publish(world, route::CERTIFICATE_WRITTEN, "PUT", resource, SOMEBODY_ELSE);
+            self.publish(world, route::WRITE_CERTIFICATE, "PUT", resource, SOMEBODY_ELSE);
         }
         Ok(result?)
     }
 
-    fn publish(
-        &self,
-        world: &mut World,
-        (event_type, name): (&str, &str),
-        method: &str,
-        target: &str,
-        object_id: &str,
-    ) {
+    fn publish(&self, world: &mut World, name: &str, method: &str, target: &str, object_id: &str) {
+        let Some(event_type) = route::event_type(name) else { return };
         let url = format!("{}{target}", self.origin);
         let resource_id = &self.route.resource_id;
         let operation = ArmOperation { event_type, name, resource_id, method, url: &url, object_id };

@@ -17,7 +17,7 @@ use crate::world::VAULT;
 const DPS_API: &str = "2022-12-12";
 const VAULT_API: &str = "2025-07-01";
 
-/// A user with rights on the DPS instance and the vault.
+/// The operator, who has all rights on the DPS instance and the vault.
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -181,7 +181,7 @@ impl Client {
             .query_pairs_mut()
             .append_pair("api-version", "2019-08-01")
             .append_pair("resource", &format!("https://{host}:{port}"));
-        let request = self.http.get(endpoint.clone()).header("X-IDENTITY-HEADER", "emulator");
+        let request = self.http.get(endpoint.clone()).header("X-IDENTITY-HEADER", "operator");
         let answer = read(Method::GET, endpoint.clone(), request).await?;
         match answer.body["access_token"].as_str() {
             Some(token) => Ok(token.to_owned()),

@@ -1,8 +1,10 @@
 //! Managed identity: the App Service token endpoint, and the tokens every other service checks.
 //!
 //! Tokens are real (signed, dated, bound to an audience), so that a client which caches one for too long or
-//! takes it to the wrong service fails here as it would in Azure. There is one identity; a user-assigned one
-//! is whatever id the caller names, because nothing here depends on which ids exist.
+//! takes it to the wrong service fails here as it would in Azure.
+//!
+//! Who is who: whoever sends the function app's `IDENTITY_HEADER` is the function app, as in Azure, where only
+//! the app knows it. Whoever sends anything else is the operator, the person at the keyboard: `az`, `curl`.
 
 mod token;
 
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::exchange::{self, Request, Response};
+use crate::hidden::Hidden;
 use crate::identity::token::SigningKey;
 use crate::world::{TENANT, World};
 
@@ -18,6 +21,13 @@ use crate::world::{TENANT, World};
 pub const CLIENT_ID: &str = "00000000-0000-0000-0000-000000000001";
 /// The object id of the function app's identity.
 pub const OBJECT_ID: &str = "00000000-0000-0000-0000-000000000002";
+
+/// The application id of the operator.
+pub const OPERATOR_CLIENT_ID: &str = "00000000-0000-0000-0000-000000000003";
+/// The object id of the operator.
+pub const OPERATOR_OBJECT_ID: &str = "00000000-0000-0000-0000-000000000004";
+/// The function app's `IDENTITY_HEADER`, unless it is given another.
+pub const APP_HEADER: &str = "function-app";
 
 /// The name the journal and faults know the endpoint by.
 pub const OBJECT: &str = "managed identity";
@@ -30,6 +40,18 @@ pub struct Identity {
     /// How long a new token is good for; an hour at first. Clients renew when less than five minutes remain.
     pub lifetime: Duration,
     key: SigningKey,
+    app_header: Hidden<String>,
+}
+
+/// Somebody a token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The application id.
+    pub client_id: String,
+    /// The object id, which roles are assigned to.
+    pub object_id: String,
+    /// The id of the Azure resource it is, if it is one.
+    pub resource_id: Option<String>,
 }
 
 /// Who sent a request.
@@ -58,12 +80,17 @@ impl Identity {
     /// An issuer with a key of its own.
     pub fn new() -> Identity {
         let key = SigningKey::generate().expect("OpenSSL makes P-256 keys");
-        Identity { lifetime: Duration::HOUR, key }
+        Identity { lifetime: Duration::HOUR, key, app_header: Hidden(APP_HEADER.to_owned()) }
+    }
+
+    /// Tells by which `IDENTITY_HEADER` the function app is known.
+    pub fn set_app_header(&mut self, header: &str) {
+        self.app_header = Hidden(header.to_owned());
     }
 
     /// A token of the function app's identity for an audience.
     pub fn mint(&self, audience: &str, now: OffsetDateTime) -> String {
-        self.issue(&Principal::function_app(), audience, now)
+        self.mint_for(&Principal::function_app(), audience, now)
     }
 
     /// Who sent this request: somebody with a token of ours, in time, for an audience the caller accepts.
@@ -88,7 +115,8 @@ impl Identity {
         Ok(Caller { object_id: text("oid")?.to_owned(), client_id: text("appid")?.to_owned() })
     }
 
-    fn issue(&self, principal: &Principal, audience: &str, now: OffsetDateTime) -> String {
+    /// A token of anybody's for an audience.
+    pub fn mint_for(&self, principal: &Principal, audience: &str, now: OffsetDateTime) -> String {
         let mut claims = json!({
             "aud": audience,
             "iss": format!("https://sts.windows.net/{TENANT}/"),
@@ -133,13 +161,14 @@ pub fn handle(world: &mut World, request: &Request, now: OffsetDateTime) -> Resp
     if request.method() != Method::GET {
         return refuse(StatusCode::METHOD_NOT_ALLOWED, "Tokens are fetched with GET.");
     }
-    // Any value will do: the emulator has no app whose secret this could be.
-    if exchange::header_text(request, "x-identity-header").is_none_or(str::is_empty) {
+    let Some(header) =
+        exchange::header_text(request, "x-identity-header").filter(|header| !header.is_empty())
+    else {
         return refuse(
             StatusCode::UNAUTHORIZED,
             "The X-IDENTITY-HEADER header is missing; send the value of IDENTITY_HEADER.",
         );
-    }
+    };
     if exchange::query(request, "api-version").as_deref() != Some(API_VERSION) {
         return refuse(StatusCode::BAD_REQUEST, "The api-version must be 2019-08-01.");
     }
@@ -149,10 +178,12 @@ pub fn handle(world: &mut World, request: &Request, now: OffsetDateTime) -> Resp
             "The resource parameter is missing; name the audience of the token.",
         );
     };
-    let principal = Principal::named_by(request);
+    let caller =
+        if header == world.identity.app_header.0 { Principal::function_app() } else { Principal::operator() };
+    let principal = caller.named_by(request);
     let mut answer = Map::new();
     let mut tell = |name: &str, value: String| answer.insert(name.to_owned(), Value::String(value));
-    tell("access_token", world.identity.issue(&principal, &resource, now));
+    tell("access_token", world.identity.mint_for(&principal, &resource, now));
     tell("expires_on", world.identity.expiry(now).to_string());
     tell("resource", resource);
     tell("token_type", "Bearer".to_owned());
@@ -168,23 +199,31 @@ pub fn fault(status: StatusCode) -> Response {
     refuse(status, "The emulator was asked for this failure.")
 }
 
-/// Whom a token speaks for.
-struct Principal {
-    client_id: String,
-    object_id: String,
-    resource_id: Option<String>,
+impl From<Principal> for Caller {
+    fn from(principal: Principal) -> Caller {
+        Caller { object_id: principal.object_id, client_id: principal.client_id }
+    }
 }
 
 impl Principal {
-    fn function_app() -> Principal {
+    /// The identity of the function app.
+    pub fn function_app() -> Principal {
         Principal { client_id: CLIENT_ID.to_owned(), object_id: OBJECT_ID.to_owned(), resource_id: None }
     }
 
-    fn named_by(request: &Request) -> Principal {
-        let app = Principal::function_app();
+    /// Whoever sets the scene.
+    pub fn operator() -> Principal {
         Principal {
-            client_id: exchange::query(request, "client_id").unwrap_or(app.client_id),
-            object_id: exchange::query(request, "object_id").unwrap_or(app.object_id),
+            client_id: OPERATOR_CLIENT_ID.to_owned(),
+            object_id: OPERATOR_OBJECT_ID.to_owned(),
+            resource_id: None,
+        }
+    }
+
+    fn named_by(self, request: &Request) -> Principal {
+        Principal {
+            client_id: exchange::query(request, "client_id").unwrap_or(self.client_id),
+            object_id: exchange::query(request, "object_id").unwrap_or(self.object_id),
             resource_id: exchange::query(request, "mi_res_id"),
         }
     }
@@ -270,6 +309,26 @@ mod tests {
             assert_eq!(status, expected);
             assert!(body["message"].as_str().unwrap().contains(hint), "{body}");
         }
+    }
+
+    #[test]
+    fn the_app_is_known_by_its_header_and_everybody_else_is_the_operator() {
+        let mut world = World::empty(1);
+        let who = |world: &mut World, header: &str| {
+            let request = http::Request::get("/msi/token?api-version=2019-08-01&resource=a")
+                .header("X-IDENTITY-HEADER", header)
+                .body(Bytes::new());
+            let (_, body) = answer(world, &request.unwrap());
+            let token = with_token(body["access_token"].as_str().unwrap());
+            world.identity.check(&token, |_| true, NOW).unwrap()
+        };
+        let (app, operator) = (Principal::function_app().into(), Principal::operator().into());
+        assert_eq!(who(&mut world, APP_HEADER), app);
+        assert_eq!(who(&mut world, "any"), operator);
+        world.identity.set_app_header("another");
+        assert_eq!(who(&mut world, "another"), app);
+        assert_eq!(who(&mut world, APP_HEADER), operator);
+        assert!(!format!("{:?}", world.identity).contains("another"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! leave in one place only, the secret of an exportable certificate.
 //!
 //! Each kind of object reads its own part of the path and answers it; this module keeps the gate before them
-//! and dresses their answers. Roles would be one more question at that gate.
+//! and dresses their answers.
 
 mod answer;
 mod certificates;
@@ -24,6 +24,7 @@ mod new_key;
 mod new_secret;
 mod object;
 mod paging;
+mod permission;
 mod policy;
 mod refusal;
 mod route;
@@ -48,6 +49,7 @@ pub use self::key_operation::KeyOperation;
 use self::kind::Kind;
 pub use self::new_secret::NewSecret;
 pub use self::object::{Changes, Stamp, Tags};
+use self::permission::Missing;
 pub use self::refusal::Refusal;
 use self::route::Call;
 pub use self::route::Route;
@@ -55,6 +57,7 @@ use self::site::Site;
 pub use self::vaults::KeyVaults;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
+use crate::identity::Principal;
 use crate::world::World;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
@@ -75,7 +78,13 @@ pub fn handle(world: &mut World, route: &Route, request: &Request, now: OffsetDa
 /// A failure on demand, in the vault's own form. A 429 carries no `Retry-After`, and a 401 carries the
 /// challenge, so that a client fetches a token and tries again as it would in Azure.
 pub fn fault(route: &Route, status: StatusCode, random: &mut fastrand::Rng) -> Response {
-    respond(route, Err(Refusal::on_demand(status, &route.object(), &route.site)), random)
+    let refusal = match Missing::at_all(route) {
+        Some(missing) if status == StatusCode::FORBIDDEN => {
+            Refusal::forbidden_by_rbac(&missing, &Principal::function_app().into())
+        }
+        _ => Refusal::on_demand(status, &route.site),
+    };
+    respond(route, Err(refusal), random)
 }
 
 /// One request inside the gate: what an answer may depend on besides the vault itself.
@@ -109,11 +118,14 @@ fn answer(
     now: OffsetDateTime,
 ) -> Result<Answer, Refusal> {
     let vault = world.key_vaults.vault(&route.vault, now)?;
-    world
+    let caller = world
         .identity
         .check(request, |audience| route.site.accepts(audience), now)
         .map_err(|problem| Refusal::unauthorized(problem, &route.site))?;
     check_api_version(request)?;
+    if let Some(missing) = Missing::of(route, world.rbac.of(&caller)) {
+        return Err(Refusal::forbidden_by_rbac(&missing, &caller));
+    }
     let visit = &mut Visit { site: &route.site, request, random: &mut world.random, now };
     match &route.call {
         Some(Call::Certificates(call)) => certificates::answer(vault, call, visit),

@@ -1,5 +1,6 @@
 //! DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on one machine.
 
+pub mod app_roles;
 pub mod arm;
 pub mod authority;
 pub mod client;
@@ -21,6 +22,7 @@ pub mod listener;
 pub mod local_azure;
 pub mod mock;
 pub mod operation;
+pub mod rbac;
 pub mod reply;
 mod running;
 pub mod tls;

@@ -12,6 +12,7 @@ use url::Url;
 use crate::delivery;
 use crate::event_grid::{Filter, Schema, Scope, Subscription};
 use crate::functions_host::{App, FunctionsHost, HostError};
+use crate::identity::APP_HEADER;
 use crate::listener;
 use crate::running::Emulator;
 use crate::tls::ServerIdentity;
@@ -19,6 +20,8 @@ use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT, Wo
 
 /// The function that uploads are delivered to.
 const FUNCTION: &str = "VerifyOnUpload";
+/// The app setting by which the app is known to the managed identity endpoint.
+const IDENTITY_HEADER: &str = "IDENTITY_HEADER";
 /// The event subscription that is there at start.
 const EVENT_SUBSCRIPTION: &str = "verify-on-upload";
 
@@ -119,6 +122,9 @@ impl LocalAzure {
 
         let mut settings = app_environment(addresses.0.port(), addresses.1.port(), &ca_file);
         settings.extend(app_settings);
+        if let Some((_, header)) = settings.iter().rfind(|(name, _)| name == IDENTITY_HEADER) {
+            emulator.with(|world, _| world.identity.set_app_header(header));
+        }
         let functions_host = FunctionsHost::start(app, settings.clone(), functions, emulator.clone()).await?;
         let endpoint = functions_host.webhook(FUNCTION);
         emulator.with(|world, _| world.event_grid.subscribe(event_subscription(endpoint, schema)));
@@ -188,7 +194,7 @@ fn app_environment(services: u16, identity: u16, ca_file: &NamedTempFile) -> Vec
         ("KEYHOLDER_IDENTITY", "managed".to_owned()),
         ("KEYHOLDER_SWEEP_SCHEDULE", "0 */15 * * * *".to_owned()),
         ("IDENTITY_ENDPOINT", format!("http://127.0.0.1:{identity}/msi/token")),
-        ("IDENTITY_HEADER", "emulator".to_owned()),
+        (IDENTITY_HEADER, APP_HEADER.to_owned()),
         ("AZURE_CLIENT_ID", String::new()),
         ("SSL_CERT_FILE", ca_file.path().display().to_string()),
         ("NO_PROXY", "localhost,127.0.0.1".to_owned()),

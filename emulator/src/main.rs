@@ -9,8 +9,9 @@ use clap::{Parser, Subcommand};
 use keyholder_emulator::event_grid::Schema;
 use keyholder_emulator::functions_host::App;
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
+use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
-use keyholder_emulator::{demo, up};
+use keyholder_emulator::{app_roles, demo, up};
 
 /// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
 #[derive(Parser)]
@@ -42,6 +43,10 @@ enum Command {
         /// Do only what recordings of the live service show
         #[arg(long)]
         strict: bool,
+        /// Give the app these Azure roles and no other rights: JSON files of role definitions, or without any the
+        /// roles that infra/ deploys. You keep all rights
+        #[arg(long, value_name = "FILE", num_args = 0..)]
+        rbac: Option<Vec<PathBuf>>,
         /// Folder of a function app to run instead of the built-in one (host.json, and a folder with a function.json for each function)
         #[arg(long, value_name = "DIR")]
         app: Option<PathBuf>,
@@ -58,9 +63,9 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Handler => return keyholder_functions::handler::main(),
         Command::Demo { seed } => run_demo(seed),
-        Command::Up { port, identity_port, functions_port, strict, app, seed } => {
+        Command::Up { port, identity_port, functions_port, strict, rbac, app, seed } => {
             let ports = Ports { services: port, identity: identity_port, functions: functions_port };
-            run_up(ports, strict, app, seed)
+            run_up(ports, strict, rbac, app, seed)
         }
     };
     match result {
@@ -97,6 +102,7 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 async fn run_up(
     ports: Ports,
     strict: bool,
+    role_files: Option<Vec<PathBuf>>,
     app: Option<PathBuf>,
     seed: Option<u64>,
 ) -> Result<bool, Box<dyn Error>> {
@@ -106,7 +112,13 @@ async fn run_up(
         Some(root) => App::from_dir(root)?,
         None => built_in()?,
     };
-    let world = World { strict, ..World::tutorial(seed.unwrap_or_else(|| fastrand::u64(..))) };
+    let rbac = match role_files {
+        None => Rbac::off(),
+        // The app of `up` may pull keys out of secrets.
+        Some(files) if files.is_empty() => app_roles::rbac(app_roles::of_infrastructure(true)),
+        Some(files) => app_roles::rbac(app_roles::from_files(&files)?),
+    };
+    let world = World { strict, rbac, ..World::tutorial(seed.unwrap_or_else(|| fastrand::u64(..))) };
     let azure = tokio::select! {
         azure = LocalAzure::start(options(world, ports, app)) => azure?,
         () = &mut stopped => return Ok(true),

@@ -14,6 +14,7 @@ use crate::identity::{self, Identity};
 use crate::journal::Journal;
 use crate::key_vault::{self, KeyVaults};
 use crate::operation::Operation;
+use crate::rbac::Rbac;
 use crate::reply::Reply;
 
 /// The subscription that is there at start.
@@ -36,6 +37,8 @@ pub struct World {
     pub random: fastrand::Rng,
     /// Tokens.
     pub identity: Identity,
+    /// Who may do what; everybody everything, until roles are asked for.
+    pub rbac: Rbac,
     /// Subscriptions, resource groups and DPS instances with their certificates.
     pub arm: Arm,
     /// Vaults.
@@ -64,6 +67,7 @@ impl World {
             strict: false,
             random: fastrand::Rng::with_seed(seed),
             identity: Identity::new(),
+            rbac: Rbac::off(),
             arm: Arm::default(),
             key_vaults: KeyVaults::default(),
             event_grid: EventGrid::default(),
@@ -185,7 +189,7 @@ impl Route {
     /// A failure on demand, in the service's own form.
     fn failure(&self, status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
         match self {
-            Route::Arm(_) => arm::fault(status, now, random),
+            Route::Arm(route) => arm::fault(route, status, now, random),
             Route::KeyVault(route) => key_vault::fault(route, status, random),
             Route::Identity => identity::fault(status),
             Route::Unknown => exchange::empty(status),

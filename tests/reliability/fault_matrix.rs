@@ -100,8 +100,7 @@ fn promised(call: Operation, failure: Failure, calls: Calls) -> Reason {
             _ => Reason::AccessRefused,
         },
         (Call::ListVaultCertificates, Failure::Status(403)) => Reason::CaMissing,
-        (Call::GetSecret | Call::Sign, Failure::Status(403)) => Reason::AccessRefused,
-        (_, Failure::Status(403)) => Reason::Refused,
+        (_, Failure::Status(403)) => Reason::AccessRefused,
         // A vault's SDK meets a 401 with another token, by itself.
         (_, Failure::Status(401)) => mended(Reason::TokenRefused),
         (_, Failure::Status(_)) => mended(Reason::Unavailable),

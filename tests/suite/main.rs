@@ -19,5 +19,6 @@ mod peers;
 mod recordings;
 mod refusals;
 mod replay;
+mod rights;
 mod settings;
 mod uploads;

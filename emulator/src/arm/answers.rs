@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
-use crate::arm::route::InstanceId;
+use crate::arm::route::{InstanceId, Route};
 use crate::dps;
 use crate::exchange::{self, Response};
 use crate::guid::guid;
-use crate::identity::TokenProblem;
+use crate::identity::{Caller, Principal, TokenProblem};
 use crate::world::TENANT;
 
 /// Why a request fails. Codes and texts are those quoted of ARM, unless the variant says "chosen".
@@ -29,6 +29,12 @@ pub(crate) enum Problem {
         dps::api_version::ApiVersion::supported()
     )]
     InvalidResourceType { resource_type: &'static str, version: String },
+    #[error(
+        "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope \
+         '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+        caller.client_id, caller.object_id
+    )]
+    AuthorizationFailed { caller: Caller, action: &'static str, scope: String },
     #[error("The subscription '{0}' could not be found.")]
     SubscriptionNotFound(String),
     #[error("Resource group '{0}' could not be found.")]
@@ -55,6 +61,7 @@ impl Problem {
             Problem::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "AuthenticationFailed"),
             Problem::MissingApiVersion => (StatusCode::BAD_REQUEST, "MissingApiVersionParameter"),
             Problem::InvalidResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
+            Problem::AuthorizationFailed { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
             Problem::SubscriptionNotFound(_) => (StatusCode::NOT_FOUND, "SubscriptionNotFound"),
             Problem::ResourceGroupNotFound(_) => (StatusCode::NOT_FOUND, "ResourceGroupNotFound"),
             Problem::ResourceNotFound(_) => (StatusCode::NOT_FOUND, "ResourceNotFound"),
@@ -74,9 +81,13 @@ impl Problem {
 }
 
 /// An answer of this status in the form it would plausibly have; what a fault puts in place of the real one.
-pub fn fault(status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
-    let mut response = match status {
-        StatusCode::PRECONDITION_FAILED => dps::Problem::InvalidEtag.answer(now, random),
+pub fn fault(route: &Route, status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
+    let mut response = match (status, route.action()) {
+        (StatusCode::PRECONDITION_FAILED, _) => dps::Problem::InvalidEtag.answer(now, random),
+        (StatusCode::FORBIDDEN, Some(action)) => {
+            let caller = Principal::function_app().into();
+            Problem::AuthorizationFailed { caller, action, scope: route.scope() }.answer("", now, random)
+        }
         _ => {
             let name = dps::dot_net_name(status);
             wrapped(status, &name, "The emulator was asked for this failure.")
@@ -153,16 +164,20 @@ const COMPACT: StaticFormatDescription = format_description!("[year][month][day]
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
     use serde_json::Value;
     use time::macros::datetime;
 
     use super::*;
-    use crate::arm::route::GroupId;
+    use crate::arm::route::{GroupId, WRITE_CERTIFICATE};
 
     fn fault_body(status: u16) -> (Response, Value) {
         let status = StatusCode::from_u16(status).unwrap();
         let now = datetime!(2026-11-23 12:00 UTC);
-        let response = fault(status, now, &mut fastrand::Rng::with_seed(1));
+        let request =
+            http::Request::get("/subscriptions/s?api-version=2022-12-01").body(Bytes::new()).unwrap();
+        let route = Route::parse(&request).unwrap();
+        let response = fault(&route, status, now, &mut fastrand::Rng::with_seed(1));
         let body = serde_json::from_slice(response.body()).unwrap();
         (response, body)
     }
@@ -175,6 +190,11 @@ mod tests {
         for problem in [
             Problem::Unauthenticated(TokenProblem::Missing),
             Problem::MissingApiVersion,
+            Problem::AuthorizationFailed {
+                caller: Caller { client_id: "{appId}".to_owned(), object_id: "{oid}".to_owned() },
+                action: WRITE_CERTIFICATE,
+                scope: "{resourceId}".to_owned(),
+            },
             Problem::ResourceGroupNotFound("{rg}".to_owned()),
             Problem::ResourceNotFound(InstanceId { group, name: "{dps}".to_owned() }),
             Problem::ParentResourceNotFound("{dps}".to_owned()),
@@ -191,7 +211,7 @@ mod tests {
     #[test]
     fn a_fault_looks_like_the_service_that_would_raise_it() {
         for (status, code) in [
-            (403, "Forbidden"),
+            (403, "AuthorizationFailed"),
             (404, "NotFound"),
             (409, "Conflict"),
             (429, "TooManyRequests"),

@@ -51,7 +51,7 @@ pub(crate) fn tenants() -> Value {
 
 pub(crate) fn subscription(subscription: &Subscription) -> Value {
     json!({
-        "id": format!("/subscriptions/{}", subscription.id),
+        "id": subscription.path(),
         "authorizationSource": "RoleBased",
         "managedByTenants": [],
         "subscriptionId": subscription.id,
@@ -67,9 +67,8 @@ pub(crate) fn subscription(subscription: &Subscription) -> Value {
 }
 
 pub(crate) fn group(subscription: &str, group: &ResourceGroup) -> Value {
-    let id = GroupId { subscription: subscription.to_owned(), name: group.name.clone() };
     json!({
-        "id": id.path(),
+        "id": group.id(subscription).path(),
         "name": group.name,
         "type": "Microsoft.Resources/resourceGroups",
         "location": group.location,

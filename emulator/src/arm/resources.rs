@@ -125,6 +125,11 @@ impl Arm {
 }
 
 impl Subscription {
+    /// `/subscriptions/…`
+    pub(crate) fn path(&self) -> String {
+        format!("/subscriptions/{}", self.id)
+    }
+
     /// The group of that name, made in this location if there is none; and whether it was made.
     pub(crate) fn group_or_new(&mut self, name: &str, location: Option<&str>) -> (&mut ResourceGroup, bool) {
         let found = self.groups.iter().position(|group| group.name.eq_ignore_ascii_case(name));
@@ -138,6 +143,11 @@ impl Subscription {
 }
 
 impl ResourceGroup {
+    /// Its id in this subscription.
+    pub(crate) fn id(&self, subscription: &str) -> GroupId {
+        GroupId { subscription: subscription.to_owned(), name: self.name.clone() }
+    }
+
     /// The instance of that name.
     pub(crate) fn instance(&mut self, name: &str) -> Option<&mut ProvisioningService> {
         self.instances.iter_mut().find(|instance| instance.name.eq_ignore_ascii_case(name))

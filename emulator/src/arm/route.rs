@@ -37,9 +37,12 @@ pub(crate) enum Target {
     Verify(InstanceId, String),
 }
 
-/// Type and operation name of the event that an upload raises.
-pub(crate) const CERTIFICATE_WRITTEN: (&str, &str) =
-    ("Microsoft.Resources.ResourceWriteSuccess", "Microsoft.Devices/provisioningServices/certificates/write");
+/// What an upload is called.
+pub(crate) const WRITE_CERTIFICATE: &str = "Microsoft.Devices/provisioningServices/certificates/write";
+/// What looking at an instance is called, or at all of a resource group.
+pub(crate) const READ_INSTANCE: &str = "Microsoft.Devices/provisioningServices/read";
+/// What looking at a resource group is called, or at all of a subscription.
+pub(crate) const READ_GROUP: &str = "Microsoft.Resources/subscriptions/resourceGroups/read";
 
 /// A resource group of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,29 +120,58 @@ impl Route {
         })
     }
 
-    /// Type and operation name of the event that its success raises; reading raises none.
-    pub(crate) fn event(&self) -> Option<(&'static str, &'static str)> {
-        const DELETED: &str = "Microsoft.Resources.ResourceDeleteSuccess";
-        const ACTED: &str = "Microsoft.Resources.ResourceActionSuccess";
-        let (written, _) = CERTIFICATE_WRITTEN;
+    /// The action as roles and events name it. `None` for what needs a token and no role, and where the method
+    /// does not fit the path.
+    pub(crate) fn action(&self) -> Option<&'static str> {
         Some(match (&self.target, self.method.as_str()) {
-            (Target::ResourceGroup(_), "PUT") => {
-                (written, "Microsoft.Resources/subscriptions/resourceGroups/write")
+            (Target::Subscription(_), "GET") => "Microsoft.Resources/subscriptions/read",
+            (Target::ResourceGroups(_) | Target::ResourceGroup(_), "GET") => READ_GROUP,
+            (Target::ResourceGroup(_), "PUT") => "Microsoft.Resources/subscriptions/resourceGroups/write",
+            (Target::AllInstances(_) | Target::Instances(_) | Target::Instance(_), "GET") => READ_INSTANCE,
+            (Target::Instance(_), "PUT") => "Microsoft.Devices/provisioningServices/write",
+            (Target::Instance(_), "DELETE") => "Microsoft.Devices/provisioningServices/delete",
+            (Target::Certificates(_) | Target::Certificate(..), "GET") => {
+                "Microsoft.Devices/provisioningServices/certificates/read"
             }
-            (Target::Instance(_), "PUT") => (written, "Microsoft.Devices/provisioningServices/write"),
-            (Target::Instance(_), "DELETE") => (DELETED, "Microsoft.Devices/provisioningServices/delete"),
-            (Target::Certificate(..), "PUT") => CERTIFICATE_WRITTEN,
+            (Target::Certificate(..), "PUT") => WRITE_CERTIFICATE,
             (Target::Certificate(..), "DELETE") => {
-                (DELETED, "Microsoft.Devices/provisioningServices/certificates/delete")
+                "Microsoft.Devices/provisioningServices/certificates/delete"
             }
             (Target::GenerateVerificationCode(..), "POST") => {
-                (ACTED, "Microsoft.Devices/provisioningServices/certificates/generateVerificationCode/action")
+                "Microsoft.Devices/provisioningServices/certificates/generateVerificationCode/action"
             }
             (Target::Verify(..), "POST") => {
-                (ACTED, "Microsoft.Devices/provisioningServices/certificates/verify/action")
+                "Microsoft.Devices/provisioningServices/certificates/verify/action"
             }
             _ => return None,
         })
+    }
+
+    /// The resource whose role assignments decide: for a collection, what it is in.
+    pub(crate) fn scope(&self) -> String {
+        match &self.target {
+            Target::ResourceGroups(subscription) | Target::AllInstances(subscription) => {
+                format!("/subscriptions/{subscription}")
+            }
+            Target::Instances(group) => group.path(),
+            Target::Certificates(instance) => instance.path(),
+            _ => self.resource_id.clone(),
+        }
+    }
+
+    /// Whether it asks for a list of which everybody sees the part they may see.
+    pub(crate) fn is_filtered(&self) -> bool {
+        matches!(self.target, Target::ResourceGroups(_) | Target::AllInstances(_) | Target::Instances(_))
+    }
+}
+
+/// The type of the event that the success of an action raises; reading raises none.
+pub(crate) fn event_type(action: &str) -> Option<&'static str> {
+    match action.rsplit('/').next()? {
+        "write" => Some("Microsoft.Resources.ResourceWriteSuccess"),
+        "delete" => Some("Microsoft.Resources.ResourceDeleteSuccess"),
+        "action" => Some("Microsoft.Resources.ResourceActionSuccess"),
+        _ => None,
     }
 }
 

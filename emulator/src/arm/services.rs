@@ -7,43 +7,40 @@ use http::{HeaderName, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::arm::answers::{self, Problem};
-use crate::arm::resources::Arm;
-use crate::arm::route::{GroupId, InstanceId, Target};
+use crate::arm::resources::{Arm, ResourceGroup};
+use crate::arm::route::{GroupId, InstanceId, READ_GROUP, READ_INSTANCE, Target};
 use crate::arm::{Visit, bodies};
 use crate::dps;
 use crate::exchange::{self, Response};
 use crate::guid::guid;
+use crate::rbac::Rights;
 
 /// Answers what is not about certificates.
 pub(super) fn answer(
     arm: &mut Arm,
     visit: &Visit<'_>,
+    rights: Rights<'_>,
     random: &mut fastrand::Rng,
 ) -> Result<Response, Problem> {
     let body = match (&visit.route.target, visit.route.method.as_str()) {
         (Target::Tenants, "GET") => bodies::tenants(),
         (Target::Subscriptions, "GET") => {
-            bodies::list(arm.subscriptions.iter().map(bodies::subscription).collect())
+            let seen = arm.subscriptions.iter().filter(|subscription| rights.reach(&subscription.path()));
+            bodies::list(seen.map(bodies::subscription).collect())
         }
         (Target::Subscription(id), "GET") => bodies::subscription(arm.subscription(id)?),
         (Target::ResourceGroups(id), "GET") => {
-            let groups = &arm.subscription(id)?.groups;
-            bodies::list(groups.iter().map(|group| bodies::group(id, group)).collect())
+            let groups = arm.subscription(id)?.groups.iter();
+            let seen = groups.filter(|group| rights.allow(READ_GROUP, &group.id(id).path()));
+            bodies::list(seen.map(|group| bodies::group(id, group)).collect())
         }
         (Target::ResourceGroup(id), "GET") => bodies::group(&id.subscription, arm.group(id)?),
         (Target::ResourceGroup(id), "PUT") => return put_group(arm, visit, id),
         (Target::AllInstances(subscription), "GET") => {
-            let groups = &arm.subscription(subscription)?.groups;
-            let items = groups.iter().flat_map(|group| {
-                let id = GroupId { subscription: subscription.clone(), name: group.name.clone() };
-                group.instances.iter().map(move |instance| bodies::instance(&id, instance))
-            });
-            bodies::list(items.collect())
+            let groups = arm.subscription(subscription)?.groups.iter();
+            bodies::list(groups.flat_map(|group| instances(group, &group.id(subscription), rights)).collect())
         }
-        (Target::Instances(id), "GET") => {
-            let instances = &arm.group(id)?.instances;
-            bodies::list(instances.iter().map(|instance| bodies::instance(id, instance)).collect())
-        }
+        (Target::Instances(id), "GET") => bodies::list(instances(arm.group(id)?, id, rights)),
         (Target::Instance(id), "GET") => bodies::instance(&id.group, arm.instance(id)?),
         (Target::Instance(id), "PUT") => return put_instance(arm, visit, id),
         (Target::Instance(id), "DELETE") => return delete_instance(arm, visit, id, random),
@@ -55,6 +52,15 @@ pub(super) fn answer(
         _ => return Err(Problem::MethodNotAllowed(visit.route.method.clone())),
     };
     Ok(exchange::json(StatusCode::OK, &body))
+}
+
+/// The instances of a group that the caller may see.
+fn instances(group: &ResourceGroup, id: &GroupId, rights: Rights<'_>) -> Vec<Value> {
+    let seen = group.instances.iter().filter(|instance| {
+        let id = InstanceId { group: id.clone(), name: instance.name.clone() };
+        rights.allow(READ_INSTANCE, &id.path())
+    });
+    seen.map(|instance| bodies::instance(id, instance)).collect()
 }
 
 fn put_group(arm: &mut Arm, visit: &Visit<'_>, id: &GroupId) -> Result<Response, Problem> {

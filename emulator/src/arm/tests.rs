@@ -221,7 +221,7 @@ fn somebody_elses_write_is_an_event_before_the_callers_own() {
         events(&client, "/data/httpRequest/url")[1],
         format!("https://management.azure.com{}", certificate("my-ca"))
     );
-    assert_eq!(events(&client, "/data/operationName")[1], route::CERTIFICATE_WRITTEN.1);
+    assert_eq!(events(&client, "/data/operationName")[1], route::WRITE_CERTIFICATE);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use crate::exchange::Request;
+use crate::identity::Principal;
 use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, World};
 
 /// When the tests take place.
@@ -161,9 +162,10 @@ impl Answer {
     }
 }
 
-/// A client of a world that keeps to one moment, api-version and instance until told otherwise.
+/// A client of a world that keeps to one moment, principal, api-version and instance until told otherwise.
 pub(crate) struct Client {
     pub(crate) world: World,
+    pub(crate) principal: Principal,
     pub(crate) now: OffsetDateTime,
     pub(crate) version: &'static str,
     pub(crate) authority: String,
@@ -174,7 +176,8 @@ impl Client {
     pub(crate) fn new() -> Client {
         let mut world = World::tutorial(1);
         world.strict = true;
-        Client { world, now: NOW, version: "2022-12-12", authority: "management.azure.com".to_owned() }
+        let (version, authority) = ("2022-12-12", "management.azure.com".to_owned());
+        Client { world, principal: Principal::function_app(), now: NOW, version, authority }
     }
 
     pub(crate) fn get(&mut self, certificate: &str) -> Answer {
@@ -225,7 +228,7 @@ impl Client {
     ) -> Answer {
         let separator = if path.contains('?') { '&' } else { '?' };
         let target = format!("https://{}{path}{separator}api-version={}", self.authority, self.version);
-        let token = self.world.identity.mint("https://management.azure.com", self.now);
+        let token = self.world.identity.mint_for(&self.principal, "https://management.azure.com", self.now);
         let mut request = http::Request::builder()
             .method(method)
             .uri(target)

@@ -8,9 +8,9 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::kind::Kind;
+use super::permission::Missing;
 use super::site::Site;
-use crate::identity::{CLIENT_ID, OBJECT_ID, TokenProblem};
-use crate::world::TENANT;
+use crate::identity::{Caller, TokenProblem};
 
 /// A request that a vault turned down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,11 @@ impl Refusal {
 
     pub(super) fn forbidden(inner: &'static str, message: impl Into<String>) -> Refusal {
         Refusal { inner: Some(inner), ..Refusal::new(StatusCode::FORBIDDEN, "Forbidden", message) }
+    }
+
+    /// The caller has no role that grants it.
+    pub(super) fn forbidden_by_rbac(missing: &Missing, caller: &Caller) -> Refusal {
+        Refusal::forbidden("ForbiddenByRbac", missing.message(caller))
     }
 
     pub(super) fn not_found(kind: Kind, name: &str) -> Refusal {
@@ -133,20 +138,9 @@ impl Refusal {
     }
 
     /// A failure on demand: what a vault would plausibly say with this status.
-    pub(super) fn on_demand(status: StatusCode, object: &str, site: &Site) -> Refusal {
+    pub(super) fn on_demand(status: StatusCode, site: &Site) -> Refusal {
         match status {
             StatusCode::UNAUTHORIZED => Refusal::unauthorized(TokenProblem::Expired, site),
-            StatusCode::FORBIDDEN => Refusal::forbidden(
-                "ForbiddenByRbac",
-                format!(
-                    "Caller is not authorized to perform action on resource.\r\n\
-                     If role assignments, deny assignments or role definitions were changed recently, \
-                     please observe propagation time.\r\n\
-                     Caller: appid={CLIENT_ID};oid={OBJECT_ID};iss=https://sts.windows.net/{TENANT}/\r\n\
-                     Resource: '{object}'\r\n\
-                     Assignment: (not found)\r\n"
-                ),
-            ),
             StatusCode::TOO_MANY_REQUESTS => Refusal::new(
                 status,
                 "Throttled",
@@ -156,6 +150,7 @@ impl Refusal {
             _ => {
                 let code = match status {
                     StatusCode::BAD_REQUEST => "BadParameter",
+                    StatusCode::FORBIDDEN => "Forbidden",
                     StatusCode::NOT_FOUND => "NotFound",
                     StatusCode::CONFLICT => "Conflict",
                     StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",

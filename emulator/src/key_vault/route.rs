@@ -49,17 +49,28 @@ impl Route {
 
     /// `vault/name`, or the vault alone when it is asked as a whole.
     pub fn object(&self) -> String {
-        let name = match &self.call {
-            Some(Call::Certificates(call)) => call.name(),
-            Some(Call::Keys(call)) => call.name(),
-            Some(Call::Secrets(call)) => call.name(),
-            Some(Call::Deleted(_, call)) => call.name(),
-            None => None,
-        };
-        match name {
-            Some(name) => format!("{}/{name}", self.vault),
+        match self.named() {
+            Some((_, name)) => format!("{}/{name}", self.vault),
             None => self.vault.clone(),
         }
+    }
+
+    /// `vault/kind/name`, or the vault alone: what an id of Azure Resource Manager ends in.
+    pub(super) fn path(&self) -> String {
+        match self.named() {
+            Some((kind, name)) => format!("{}/{}/{name}", self.vault, kind.collection()),
+            None => self.vault.clone(),
+        }
+    }
+
+    fn named(&self) -> Option<(Kind, &str)> {
+        let (kind, name) = match self.call.as_ref()? {
+            Call::Certificates(call) => (Kind::Certificate, call.name()),
+            Call::Keys(call) => (Kind::Key, call.name()),
+            Call::Secrets(call) => (Kind::Secret, call.name()),
+            Call::Deleted(kind, call) => (*kind, call.name()),
+        };
+        name.map(|name| (kind, name))
     }
 }
 
