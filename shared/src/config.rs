@@ -312,6 +312,7 @@ mod tests {
         assert_eq!(settings.identity, Identity::Managed { client_id: None });
         assert_eq!(settings.arm_endpoint.as_str(), "https://management.azure.com/");
         assert_eq!(settings.vaults.len(), 2);
+        assert_eq!((settings.limits.deadline.as_secs(), settings.limits.at_once), (25, 64));
     }
 
     #[test]

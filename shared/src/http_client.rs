@@ -83,7 +83,7 @@ impl Resolve for LocalhostAware {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_ascii_lowercase();
         Box::pin(async move {
-            if name == "localhost" || name.ends_with(".localhost") {
+            if is_this_machine(&name) {
                 let loopback =
                     [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
                 return Ok(Box::new(loopback.into_iter()) as Addrs);
@@ -91,5 +91,83 @@ impl Resolve for LocalhostAware {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
             Ok(Box::new(found.into_iter()) as Addrs)
         })
+    }
+}
+
+fn is_this_machine(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::http::headers::Headers;
+    use azure_core::http::{Method, Url};
+    use futures::{StreamExt, stream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Answers with a body of so many bytes, then says no more without ending it.
+    #[derive(Debug)]
+    struct Peer {
+        answers: bool,
+        bytes: usize,
+        ends: bool,
+    }
+
+    #[async_trait::async_trait]
+    impl HttpClient for Peer {
+        async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
+            if !self.answers {
+                std::future::pending::<()>().await;
+            }
+            let chunks = vec![0; self.bytes].chunks(1000).map(|chunk| Ok(chunk.to_vec().into())).collect();
+            let body: Vec<azure_core::Result<Bytes>> = chunks;
+            let body = match self.ends {
+                true => stream::iter(body).boxed(),
+                false => stream::iter(body).chain(stream::pending()).boxed(),
+            };
+            Ok(AsyncRawResponse::new(200.into(), Headers::new(), body))
+        }
+    }
+
+    async fn ask(peer: Peer) -> Result<usize, String> {
+        let url = Url::parse("https://management.azure.com").expect("a URL");
+        let answer = bounded(Arc::new(peer)).execute_request(&Request::new(url, Method::Get)).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        Ok(answer.into_body().collect().await.expect("it has been read").len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_has_its_own_bound_below_the_deadline_whatever_it_waits_for() {
+        let rows = [
+            ("for an answer", Peer { answers: false, bytes: 0, ends: false }),
+            ("for the rest of one", Peer { answers: true, bytes: 5000, ends: false }),
+        ];
+        for (name, peer) in rows {
+            let begun = Instant::now();
+            let error = ask(peer).await.expect_err(name);
+            assert!(error.contains("no answer within 5 s"), "{name}: {error}");
+            assert_eq!(begun.elapsed(), CALL_TIMEOUT, "{name}");
+        }
+        assert!(4 * CALL_TIMEOUT < crate::verifier::Limits::default().deadline);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_a_mebibyte() {
+        for (bytes, expected) in [(0, Some(0)), (MAX_ANSWER, Some(MAX_ANSWER)), (MAX_ANSWER + 1, None)] {
+            let read = ask(Peer { answers: true, bytes, ends: true }).await;
+            assert_eq!(read.as_ref().ok(), expected.as_ref(), "{bytes}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn only_names_below_localhost_are_this_machine() {
+        for name in ["localhost", "my-vault.vault.localhost"] {
+            assert!(is_this_machine(name), "{name}");
+        }
+        for name in ["notlocalhost", "localhost.evil.example", "localhost.", ""] {
+            assert!(!is_this_machine(name), "{name}");
+        }
     }
 }

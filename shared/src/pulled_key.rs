@@ -21,7 +21,19 @@ use crate::thumbprint::Thumbprint;
 /// legacy provider.
 const UNSUPPORTED: &str = "unsupported";
 
-/// A private key, and the certificates that stood beside it. It cannot be printed, cloned or used twice.
+/// A private key, and the certificates that stood beside it. It cannot be printed, cloned or used twice:
+///
+/// ```compile_fail,E0277
+/// let printed = |key: keyholder::pulled_key::PulledKey| format!("{key:?}");
+/// ```
+/// ```compile_fail,E0599
+/// let copied = |key: keyholder::pulled_key::PulledKey| key.clone();
+/// ```
+/// ```compile_fail,E0382
+/// let twice = |key: keyholder::pulled_key::PulledKey, ca: &keyholder::ca::CaCertificate| {
+///     (key.sign(ca, b"once"), key.sign(ca, b"again"))
+/// };
+/// ```
 pub struct PulledKey {
     key: PKey<Private>,
     certificates: Vec<CaCertificate>,

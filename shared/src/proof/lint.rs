@@ -115,3 +115,6 @@ fn with_empty_signature(tbs: &[u8]) -> Result<Vec<u8>, ProofError> {
     let parts: Vec<u8> = [tbs, &algorithm, &signature].concat();
     Ok(Any::new(Tag::Sequence, parts)?.to_der()?)
 }
+
+#[cfg(test)]
+mod tests;
