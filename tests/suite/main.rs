@@ -16,6 +16,7 @@ mod invocations;
 mod key_matrix;
 mod locks;
 mod peers;
+mod promises;
 mod recordings;
 mod refusals;
 mod replay;

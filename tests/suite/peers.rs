@@ -1,11 +1,16 @@
 //! The verifier against peers that refuse, fail, lie, or lose an answer. The test answers single calls itself;
 //! all others get the emulator's answers.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyholder::Outcome;
+use keyholder::reason::Reason;
 use keyholder_emulator::mock;
 use keyholder_emulator::operation::Operation;
+use openssl::ecdsa::EcdsaSig;
+use openssl::pkey::PKey;
 use serde_json::{Value, json};
-use wiremock::matchers::{method, path_regex};
+use wiremock::matchers::{header_exists, method, path_regex};
 use wiremock::{Mock, MockBuilder, MockServer, Request, ResponseTemplate};
 
 use crate::harness::authority::{Authority, Family};
@@ -160,15 +165,21 @@ async fn a_certificate_deleted_between_two_calls_is_gone() {
 #[tokio::test]
 async fn a_challenge_that_is_no_code_is_never_signed() {
     let codes = [
-        json!("login.example.com"),
-        json!("ADMINISTRATOR"),
-        json!("a1b2c3d4e5f6g7h8"),
-        json!("A1B2C3D4/CN=EVIL1"),
-        json!("A1B2C3D4\u{0}EVIL1"),
-        json!("A1".repeat(500)),
-        json!(""),
+        "login.example.com",
+        "LOGIN1.EXAMPLE.COM",
+        "ADMINISTRATOR",
+        "a1b2c3d4e5f6g7h8",
+        "/CN=EVIL1",
+        "A1B2C3D4/CN=EVIL1",
+        "A1B2C3D4,CN=EVIL1",
+        "A1B2C3D4\nEVIL1",
+        "A1B2C3D4\u{0}EVIL1",
+        "Ａ１Ｂ２Ｃ３Ｄ４ＥＶＩＬ",
+        "A1B2C3D4 ",
+        &"A1".repeat(2048),
+        "",
     ];
-    for code in codes {
+    for code in codes.map(Value::from) {
         let (wire, _) = uploaded().await;
         let emulator = wire.emulator.clone();
         let lie = {
@@ -187,6 +198,67 @@ async fn a_challenge_that_is_no_code_is_never_signed() {
         assert!(!outcome.to_string().contains("EVIL"), "{code}: hostile text is repeated: {outcome}");
         assert_eq!(wire.signatures().await, Vec::<String>::new(), "{code}");
         assert!(wire.proofs().await.is_empty(), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_vault_that_signs_with_another_key_proves_nothing() {
+    let (wire, _) = uploaded().await;
+    let other = PKey::private_key_from_pem(Authority::root("Other", Family::P256).key().as_bytes()).unwrap();
+    let sign = move |request: &Request| {
+        let body: Value = request.body_json().unwrap();
+        let digest = URL_SAFE_NO_PAD.decode(body["value"].as_str().unwrap()).unwrap();
+        let pair = EcdsaSig::sign(&digest, &other.ec_key().unwrap()).unwrap();
+        let halves = [pair.r(), pair.s()].map(|half| half.to_vec_padded(32).unwrap()).concat();
+        let key = format!("https://my-vault.vault.localhost:8443{}", request.url.path());
+        let body = json!({ "kid": key.trim_end_matches("/sign"), "value": URL_SAFE_NO_PAD.encode(halves) });
+        ResponseTemplate::new(200).set_body_json(body)
+    };
+    let signing = Mock::given(method("POST")).and(path_regex("/sign$")).and(header_exists("authorization"));
+    signing.respond_with(sign).expect(1).mount(&wire.server).await;
+    let outcome = wire.verify("plant-ca").await;
+    assert_eq!(outcome.reason(), Reason::NoProof, "{outcome}");
+    assert!(outcome.to_string().contains("the vault signed with another key"), "{outcome}");
+    assert_eq!(wire.proofs().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_vault_gets_no_token_for_another_service() {
+    for resource in [
+        "https://management.azure.com",
+        "https://vault.azure.net",
+        "https://vault.localhost.evil.example:8443",
+    ] {
+        let (wire, _) = uploaded().await;
+        let challenge =
+            format!("Bearer authorization=\"https://login.evil.example/tenant\", resource=\"{resource}\"");
+        let refusal = ResponseTemplate::new(401).insert_header("www-authenticate", challenge);
+        let vault = Mock::given(path_regex("^/(certificates|keys|secrets)"));
+        vault.respond_with(refusal).mount(&wire.server).await;
+        let outcome = wire.verify("plant-ca").await;
+        assert!(matches!(*outcome, Outcome::TryAgain(_)), "{resource}: {outcome}");
+        let asked = wire.received("GET", "/certificates/plant-ca/").await;
+        let brought = asked.iter().filter(|request| request.headers.contains_key("authorization"));
+        assert_eq!(brought.count(), 0, "{resource}: a token was brought");
+        assert!(!asked.is_empty(), "{resource}: nobody asked");
+    }
+}
+
+/// What tells such a key from another one is its type; it signs as any other, and is never exported.
+#[tokio::test]
+async fn a_key_in_an_hsm_signs_like_any_other() {
+    for (family, kind) in [(Family::Rsa2048, "RSA-HSM"), (Family::P256, "EC-HSM")] {
+        let ca = Authority::root("Plant Root", family);
+        let wire = Wire::start_with("plant-ca", &ca).await;
+        let bundle = wire.vault_shows("plant-ca");
+        let mut hsm = bundle.clone();
+        hsm["policy"]["key_props"] = json!({ "exportable": false, "kty": kind, "reuse_key": false });
+        let vault = Mock::given(method("GET")).and(path_regex("^/certificates/plant-ca"));
+        let answer = ResponseTemplate::new(200).set_body_json(hsm);
+        vault.and(header_exists("authorization")).respond_with(answer).expect(1).mount(&wire.server).await;
+        let outcome = wire.verify("plant-ca").await;
+        assert!(matches!(*outcome, Outcome::Verified { .. }), "{kind}: {outcome}");
+        ca.assert_proven(&wire.proofs().await[0], &codes(&wire)[0]);
     }
 }
 

@@ -11,9 +11,9 @@ use keyholder::leaf_key::LeafKeys;
 use keyholder::proof::{Proof, UnsignedProof};
 use keyholder::pulled_key::PulledKey;
 use keyholder::registry::arm::Arm;
-use keyholder::registry::{Registered, Registry};
+use keyholder::registry::{Listed, Registered, Registry};
 use keyholder::verification_code::VerificationCode;
-use keyholder::{CertificateId, http_client};
+use keyholder::{CertificateId, RegistryId, http_client};
 use serde_json::Value;
 use time::OffsetDateTime;
 use url::Url;
@@ -30,11 +30,12 @@ const RECORDINGS: [(&str, &str); 4] = [
     ("2022-02-05", include_str!("../fixtures/dps/recorded-2022-02-05-dotnet.json")),
 ];
 
-/// A call of our client that stands in a recording.
+/// A call of our client whose answer stands in a recording.
 struct Recorded {
     version: &'static str,
     call: Call,
-    id: CertificateId,
+    /// The certificate, or the instance whose certificates are listed.
+    resource: String,
     url_path: String,
     status: u16,
     body: Value,
@@ -42,6 +43,8 @@ struct Recorded {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
+    List,
+    /// What an upload is answered is what a look would have shown.
     Get,
     GenerateVerificationCode,
     Verify,
@@ -53,29 +56,38 @@ async fn every_recorded_answer_is_read_as_what_it_says() {
     let recorded: Vec<Recorded> =
         RECORDINGS.iter().flat_map(|(version, text)| calls(version, text)).collect();
     let count = |call: Call| recorded.iter().filter(|exchange| exchange.call == call).count();
-    assert_eq!(count(Call::Get), 5, "four certificates and a 404");
+    assert_eq!(count(Call::List), 5);
+    assert_eq!(count(Call::Get), 11, "four looks, a 404, and what six uploads were answered");
     assert_eq!(count(Call::GenerateVerificationCode), 3);
     assert_eq!(count(Call::Verify), 2);
 
     for exchange in &recorded {
-        let Recorded { version, call, id, url_path, status, body } = exchange;
+        let Recorded { version, call, resource, url_path, status, body } = exchange;
         let row = format!("{version}, {call:?}");
         let server = MockServer::start().await;
-        let verb = if *call == Call::Get { "GET" } else { "POST" };
+        let verb = if matches!(call, Call::Get | Call::List) { "GET" } else { "POST" };
         let answer = ResponseTemplate::new(*status).set_body_json(body);
         Mock::given(method(verb)).and(path(url_path)).respond_with(answer).expect(1).mount(&server).await;
 
         let arm = arm(&server);
+        if *call == Call::List {
+            let registry = RegistryId::parse(resource).expect(&row);
+            let listed = arm.certificates(&registry).await.expect(&row);
+            lists_the_same(listed, body, &row);
+            continue;
+        }
+        let id = CertificateId::parse(resource).expect(&row);
         let etag = Etag::parse("any").unwrap();
         let registered = match call {
-            Call::Get => arm.get(id).await.expect(&row),
+            Call::List => unreachable!("it has been read"),
+            Call::Get => arm.get(&id).await.expect(&row),
             Call::GenerateVerificationCode => {
-                let challenge = arm.generate_verification_code(id, &etag).await.expect(&row);
+                let challenge = arm.generate_verification_code(&id, &etag).await.expect(&row);
                 assert_eq!(challenge.code, body["properties"]["verificationCode"], "{row}");
                 VerificationCode::parse(&challenge.code).expect(&row);
                 Some(challenge.registered)
             }
-            Call::Verify => Some(arm.verify(id, &etag, &proof).await.expect(&row)),
+            Call::Verify => Some(arm.verify(&id, &etag, &proof).await.expect(&row)),
         };
         match (status, registered) {
             (200, Some(registered)) => says_the_same(&registered, body, &row),
@@ -118,6 +130,16 @@ fn says_the_same(registered: &Registered, body: &Value, row: &str) {
     }
 }
 
+fn lists_the_same(listed: Listed<(CertificateId, bool)>, body: &Value, row: &str) {
+    let recorded = body["value"].as_array().expect(row);
+    assert_eq!(listed.len(), recorded.len(), "{row}");
+    for (listed, recorded) in listed.into_iter().zip(recorded) {
+        let (id, is_verified) = listed.expect(row);
+        assert_eq!(id.to_string(), recorded["id"], "{row}");
+        assert_eq!(is_verified, recorded["properties"]["isVerified"], "{row}");
+    }
+}
+
 /// The exchanges of a recording that our client has calls for.
 fn calls(version: &'static str, text: &str) -> Vec<Recorded> {
     let recording: Value = serde_json::from_str(text).expect("the recording is JSON");
@@ -132,13 +154,14 @@ fn call(version: &'static str, exchange: &Value) -> Option<Recorded> {
     let action = action.into_iter().find_map(|(end, call)| Some((url.path().strip_suffix(end)?, call)));
     let (resource, call) = match (request["method"].as_str()?, action) {
         ("POST", Some(action)) => action,
-        ("GET", None) => (url.path(), Call::Get),
+        ("GET" | "PUT", None) if CertificateId::parse(url.path()).is_ok() => (url.path(), Call::Get),
+        ("GET", None) => (url.path().strip_suffix("/certificates")?, Call::List),
         _ => return None,
     };
     Some(Recorded {
         version,
         call,
-        id: CertificateId::parse(resource).ok()?,
+        resource: resource.to_owned(),
         url_path: url.path().to_owned(),
         status: u16::try_from(response["status"].as_u64()?).ok()?,
         body: response["body"].clone(),

@@ -82,6 +82,11 @@ impl Wire {
         self.ask(method, &self.server.address().to_string(), &path, body)
     }
 
+    /// What the vault says of a certificate.
+    pub(crate) fn vault_shows(&self, name: &str) -> Value {
+        self.ask("GET", VAULT, &format!("/certificates/{name}?api-version=2025-07-01"), &Value::Null)
+    }
+
     /// The requests whose path ends like this.
     pub(crate) async fn received(&self, method: &str, suffix: &str) -> Vec<wiremock::Request> {
         let requests = self.server.received_requests().await.expect("recording is on");
