@@ -258,7 +258,10 @@ impl fmt::Display for Outcome {
             ),
             Outcome::AlreadyVerified => write!(f, "already verified: nothing to do"),
             Outcome::VerifiedWithoutProof { .. } => {
-                write!(f, "verified without proof: it was uploaded as verified, and nobody proved possession")
+                write!(
+                    f,
+                    "verified without proof: it came with its upload, and nobody has proven possession since"
+                )
             }
             Outcome::Gone => write!(f, "gone: there is no such certificate"),
             Outcome::Denied(denial) => write!(f, "denied: {denial}"),

@@ -57,7 +57,7 @@ macro_rules! table {
 table! {
     Verified, "verified", Done, "This run proved possession, and the registry says so.";
     AlreadyVerified, "already-verified", Done, "Nothing was left to do.";
-    VerifiedWithoutProof, "verified-without-proof", Done, "It was uploaded as verified; nobody proved anything.";
+    VerifiedWithoutProof, "verified-without-proof", Done, "It came verified with its upload; nobody has proven anything since.";
     Gone, "gone", Done, "There is no such certificate (any more).";
     RegistryNotServed, "registry-not-served", Loud, "The allow-list does not cover the registry.";
     NoGrant, "no-grant", Loud, "The CA's owner did not tag it for the registry.";

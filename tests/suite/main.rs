@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod audit;
 mod canary;
 mod command_line;
 mod deliveries;

@@ -6,16 +6,18 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use keyholder_emulator::client::Client;
 use keyholder_emulator::dps::Certificate;
 use keyholder_emulator::event_grid::Schema;
 use keyholder_emulator::faults::{Calls, Effect, Fault};
 use keyholder_emulator::functions_host::{App, Line};
 use keyholder_emulator::journal::Entry;
-use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
+use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id};
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 use keyholder_emulator::{Emulator, World};
+use serde_json::json;
 use url::Url;
 
 use super::authority::Authority;
@@ -82,6 +84,19 @@ impl Cloud {
     /// Uploads a CA certificate to the registry, and lets go.
     pub(crate) async fn upload(&self, name: &str, ca: &Authority) {
         self.person.upload(name, ca.certificate()).await.expect("DPS takes the CA certificate");
+    }
+
+    /// Uploads a CA certificate with the tick in "set status to verified on upload".
+    pub(crate) fn upload_as_verified(&self, name: &str, ca: &Authority) {
+        let body = json!({ "properties": { "certificate": ca.certificate(), "isVerified": true } });
+        let token = self.emulator().look(|world, now| world.identity.mint("https://localhost", now));
+        let request = http::Request::put(format!("{}?api-version=2022-12-12", certificate_id(name)))
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Bytes::from(body.to_string()))
+            .expect("a request");
+        let answer = self.emulator().handle(&request);
+        assert!(answer.status().is_success(), "{answer:?}");
     }
 
     /// Has Event Grid deliver the event about a certificate once more, at once.
