@@ -3,7 +3,7 @@
 //! Tests count with it, the demo narrates from it. It keeps facts that are public on the wire (etag, code,
 //! thumbprint, error) and never a body, because bodies hold keys and tokens.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -47,6 +47,7 @@ pub struct Entry {
 pub struct Journal {
     entries: VecDeque<Entry>,
     written: u64,
+    totals: HashMap<Operation, u64>,
 }
 
 impl Journal {
@@ -57,7 +58,9 @@ impl Journal {
 
     /// Entries written after the one with this sequence number.
     pub fn since(&self, sequence: u64) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| entry.sequence > sequence)
+        let oldest = self.written - self.entries.len() as u64;
+        let told = usize::try_from(sequence.saturating_sub(oldest)).unwrap_or(usize::MAX);
+        self.entries.iter().skip(told)
     }
 
     /// How many entries were ever written; also the newest one's sequence number.
@@ -68,6 +71,11 @@ impl Journal {
     /// How often an operation was answered at all.
     pub fn count(&self, operation: Operation) -> usize {
         self.entries().filter(|entry| entry.operation == operation).count()
+    }
+
+    /// How often an operation was ever asked for, whatever room its entries have had to make.
+    pub fn total(&self, operation: Operation) -> u64 {
+        self.totals.get(&operation).copied().unwrap_or_default()
     }
 
     /// Writes down an exchange with one of the services; without a response, if a fault kept it from the
@@ -129,6 +137,7 @@ impl Journal {
     fn write(&mut self, mut entry: Entry) {
         self.written += 1;
         entry.sequence = self.written;
+        *self.totals.entry(entry.operation).or_default() += 1;
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
         }
@@ -138,4 +147,30 @@ impl Journal {
 
 fn said(fault: Effect) -> String {
     format!("fault: {fault}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_entries_are_kept_and_all_of_them_are_counted() {
+        let mut journal = Journal::default();
+        for number in 0..CAPACITY + 5 {
+            let object = number.to_string();
+            journal.remark(OffsetDateTime::UNIX_EPOCH, Operation::Deliver, &object, 202, None, None);
+        }
+        let written = journal.written();
+        assert_eq!(
+            (journal.count(Operation::Deliver), journal.total(Operation::Deliver)),
+            (CAPACITY, written)
+        );
+        assert_eq!(journal.entries().next().map(|entry| entry.sequence), Some(6));
+        for (since, told) in [(0, CAPACITY), (5, CAPACITY), (6, CAPACITY - 1), (written - 1, 1), (written, 0)]
+        {
+            let entries: Vec<u64> = journal.since(since).map(|entry| entry.sequence).collect();
+            assert_eq!(entries.len(), told, "since {since}");
+            assert!(entries.iter().all(|sequence| *sequence > since), "since {since}");
+        }
+    }
 }
