@@ -45,6 +45,11 @@ impl Authority {
         Ok(Authority { certificate, key })
     }
 
+    /// Another root that shares this one's key. Its certificate is made in no time, where many are wanted.
+    pub fn sibling(&self, name: &str) -> Result<Authority, ErrorStack> {
+        Authority::root(name, self.key.clone())
+    }
+
     /// The same subject with a key of its own: what an impostor would have.
     pub fn impostor(&self) -> Result<Authority, ErrorStack> {
         Ok(Authority { certificate: self.certificate.clone(), key: ec_key()? })

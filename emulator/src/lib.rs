@@ -3,12 +3,14 @@
 pub mod app_roles;
 pub mod arm;
 pub mod authority;
+pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod delivery;
 pub mod demo;
 pub mod dps;
 pub mod event_grid;
+mod exact_sleep;
 pub mod exchange;
 pub mod faults;
 pub mod functions_host;

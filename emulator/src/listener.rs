@@ -19,9 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
-use crate::exchange;
 use crate::reply::Reply;
 use crate::running::Emulator;
+use crate::{exact_sleep, exchange};
 
 /// ARM's own limit for a request.
 const MAX_BODY: usize = 4 << 20;
@@ -30,8 +30,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves everything over TLS, for ever. Dropping the future closes every connection.
 pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: Emulator) {
-    let services = services(emulator);
-    accept(listener, |connection| {
+    let services = services(emulator.clone());
+    accept(listener, emulator, |connection| {
         let (acceptor, services) = (acceptor.clone(), services.clone());
         async move {
             let secured = tokio::time::timeout(HANDSHAKE, handshake(connection, &acceptor)).await;
@@ -46,8 +46,8 @@ pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: E
 /// Serves the identity endpoint, and the CA that clients of the TLS port have to trust, for ever.
 pub async fn serve_plain(listener: TcpListener, ca_pem: Vec<u8>, emulator: Emulator) {
     let ca = move || async { ([(http::header::CONTENT_TYPE, "application/x-pem-file")], ca_pem) };
-    let services = services(emulator).route("/_emulator/ca.pem", get(ca));
-    accept(listener, |connection| hangup::serve(connection, services.clone())).await
+    let services = services(emulator.clone()).route("/_emulator/ca.pem", get(ca));
+    accept(listener, emulator, |connection| hangup::serve(connection, services.clone())).await
 }
 
 fn services(emulator: Emulator) -> Router {
@@ -63,7 +63,7 @@ async fn answer(State(emulator): State<Emulator>, request: axum::extract::Reques
     match reply {
         Reply::Answer(response) => response.map(Body::from),
         Reply::AnswerAfter(time, response) => {
-            tokio::time::sleep(time).await;
+            exact_sleep::sleep(time).await;
             response.map(Body::from)
         }
         Reply::Truncated { sent, promised } => hangup::in_the_middle(sent, promised),
@@ -74,7 +74,7 @@ async fn answer(State(emulator): State<Emulator>, request: axum::extract::Reques
 }
 
 /// Serves connections beside each other, so that a slow client holds up nobody.
-async fn accept<Served>(listener: TcpListener, serve: impl Fn(TcpStream) -> Served)
+async fn accept<Served>(listener: TcpListener, emulator: Emulator, serve: impl Fn(TcpStream) -> Served)
 where
     Served: Future<Output = ()> + Send + 'static,
 {
@@ -86,6 +86,7 @@ where
         };
         match accepted {
             Ok((connection, _)) => {
+                emulator.connected();
                 // Head and body of an answer are separate writes; without this each costs a delayed
                 // acknowledgement. Where it cannot be had, answers are slow and right.
                 let _ = connection.set_nodelay(true);

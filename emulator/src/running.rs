@@ -1,5 +1,6 @@
 //! A world with a clock, shared by whoever serves it and whoever watches it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ struct Inner {
     world: Mutex<World>,
     clock: Clock,
     changed: watch::Sender<()>,
+    connections: AtomicU64,
 }
 
 impl Emulator {
@@ -29,6 +31,7 @@ impl Emulator {
             world: Mutex::new(world),
             clock: Clock::default(),
             changed: watch::Sender::new(()),
+            connections: AtomicU64::new(0),
         }))
     }
 
@@ -86,6 +89,15 @@ impl Emulator {
     /// Wakes up after every change of the world or the clock.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
+    }
+
+    /// How many connections its listeners have ever taken.
+    pub fn connections(&self) -> u64 {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn connected(&self) {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
