@@ -11,7 +11,7 @@ use keyholder_emulator::functions_host::App;
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
-use keyholder_emulator::{app_roles, demo, up};
+use keyholder_emulator::{app_roles, bench, demo, up};
 
 /// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
 #[derive(Parser)]
@@ -54,6 +54,8 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Measure what a verification costs, beside its physical limit and beside what people would run instead
+    Bench(bench::Arguments),
     /// Be the function app's handler; the emulated Functions host starts it
     #[command(hide = true)]
     Handler,
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
             let ports = Ports { services: port, identity: identity_port, functions: functions_port };
             run_up(ports, strict, rbac, app, seed)
         }
+        Command::Bench(arguments) => run_bench(arguments),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -124,6 +127,20 @@ async fn run_up(
         () = &mut stopped => return Ok(true),
     };
     up::run(azure, io::stdout(), stopped).await;
+    Ok(true)
+}
+
+#[tokio::main]
+#[allow(clippy::print_stderr)]
+async fn run_bench(arguments: bench::Arguments) -> Result<bool, Box<dyn Error>> {
+    let stopped = up::stopped();
+    let say = |what: &str| eprintln!("{what} …");
+    let this_program = std::env::current_exe()?;
+    let mut out = io::stdout();
+    tokio::select! {
+        measured = bench::run(arguments, &this_program, &mut out, &say) => measured?,
+        () = stopped => return Ok(false),
+    }
     Ok(true)
 }
 

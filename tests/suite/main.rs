@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod audit;
+mod bench;
 mod canary;
 mod command_line;
 mod deliveries;

@@ -1,0 +1,64 @@
+//! What the benchmarks say that does not depend on the machine.
+
+use serde_json::Value;
+
+use crate::harness::programs::{EMULATOR, HANDLER, program, result};
+
+/// The sections that a benchmark printed, by name.
+fn measured(arguments: &[&str]) -> Value {
+    let output = program(EMULATOR).arg("bench").args(arguments).args(["-o", "json"]).output().unwrap();
+    let (code, stdout, stderr) = result(&output);
+    assert_eq!(code, Some(0), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).expect("it is JSON");
+    assert!(report["circumstances"]["cores"].as_u64() >= Some(1), "{report:#}");
+    let sections = report["sections"].as_array().expect("they are many").iter();
+    sections.map(|section| (section["name"].as_str().unwrap().to_owned(), section["rows"].clone())).collect()
+}
+
+#[test]
+fn a_flow_counts_the_calls_of_every_verification_and_draws_a_chart() {
+    let folder = tempfile::tempdir().unwrap();
+    let plots = folder.path().to_str().unwrap();
+    let sections = measured(&[
+        "flow",
+        "--uploads=12",
+        "--concurrency=3",
+        "--latency=1",
+        "--handler",
+        HANDLER,
+        "--plots",
+        plots,
+    ]);
+    let (times, calls) = (&sections["flow"][0], &sections["calls"][0]);
+    assert_eq!((&times["uploads"], &times["at_once"]), (&Value::from(12), &Value::from(3)));
+    assert!(times["verified_ms"]["p50"].as_f64().unwrap() >= times["limit_ms"].as_f64().unwrap());
+    for (kind, expected) in [
+        ("dps.getCertificate", 2.0),
+        ("vault.getCertificate", 1.0),
+        ("dps.generateVerificationCode", 1.0),
+        ("vault.sign", 1.0),
+        ("dps.verify", 1.0),
+        ("all", 6.0),
+    ] {
+        assert_eq!(calls[kind], expected, "{kind}: {calls:#}");
+    }
+    let chart = std::fs::read_to_string(folder.path().join("latency.svg")).unwrap();
+    assert!(chart.starts_with("<svg") && chart.contains("p99, 1 ms away"), "{chart}");
+}
+
+#[test]
+fn a_cold_start_ends_with_a_verified_certificate() {
+    let sections = measured(&["cold", "--starts=1", "--latency=1", "--handler", HANDLER]);
+    for row in sections["cold"].as_array().unwrap() {
+        let (verified, limit) = (&row["event_to_verified_ms"]["p50"], &row["limit_ms"]);
+        assert!(verified.as_f64() > Some(0.0) && limit.as_f64() >= Some(5.0), "{row:#}");
+    }
+}
+
+#[test]
+fn both_forms_of_the_emulator_serve_what_they_are_asked() {
+    let sections = measured(&["emulator", "--requests=32", "--starts=1"]);
+    let forms: Vec<_> = sections["emulator"].as_array().unwrap().iter().map(|row| &row["form"]).collect();
+    assert_eq!(forms, ["listener", "wiremock"]);
+    assert_eq!(sections["start"][0]["starts"], 1);
+}
