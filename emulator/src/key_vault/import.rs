@@ -44,10 +44,10 @@ pub enum ContentType {
 }
 
 impl Import {
-    /// PEM text, or the base64 of a PFX without a password. Exportable, unless told otherwise.
+    /// PEM text, or the base64 of it, or of a PFX without a password. Exportable, unless told otherwise.
     pub fn new(content: impl Into<String>) -> Import {
         Import {
-            content: Hidden(content.into()),
+            content: Hidden(pem_or_base64(content.into())),
             password: Hidden(String::new()),
             content_type: None,
             exportable: true,
@@ -84,7 +84,7 @@ impl Import {
         let changes = Changes::read(body)?;
         let policy = &body["policy"];
         Ok(Import {
-            content: Hidden(content.to_owned()),
+            content: Hidden(pem_or_base64(content.to_owned())),
             password: Hidden(body["pwd"].as_str().unwrap_or_default().to_owned()),
             content_type: match policy["secret_props"]["contentType"].as_str() {
                 Some(name) => Some(ContentType::named(name)?),
@@ -144,8 +144,17 @@ impl Import {
     }
 
     fn is_pem(&self) -> bool {
-        self.content.0.contains("-----BEGIN ")
+        self.content.0.contains(PEM)
     }
+}
+
+const PEM: &str = "-----BEGIN ";
+
+/// Takes PEM out of base64: the Python SDK and the CLI encode whatever file they are given.
+fn pem_or_base64(content: String) -> String {
+    let decoded = STANDARD.decode(content.split_ascii_whitespace().collect::<String>());
+    let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.filter(|text| text.contains(PEM)).unwrap_or(content)
 }
 
 impl ContentType {
@@ -242,6 +251,7 @@ mod tests {
         let leaf = ca(&key);
         for import in [
             Import::new(pem(&key, &leaf)),
+            Import::new(STANDARD.encode(pem(&key, &leaf))),
             Import::new(pfx(&key, &leaf, "")),
             Import::new(pfx(&key, &leaf, "secret")).password("secret"),
         ] {
