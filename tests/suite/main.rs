@@ -17,6 +17,7 @@ mod infrastructure;
 mod invocations;
 mod key_matrix;
 mod locks;
+mod official_clients;
 mod peers;
 mod promises;
 mod recordings;
