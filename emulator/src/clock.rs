@@ -36,6 +36,23 @@ impl Clock {
         *self.reading() = Reading::Frozen(at);
     }
 
+    /// Lets a frozen clock go on from where it stands.
+    pub fn run(&self) {
+        let mut reading = self.reading();
+        if let Reading::Frozen(at) = *reading {
+            *reading = Reading::Shifted(at - OffsetDateTime::now_utc());
+        }
+    }
+
+    /// Puts the clock to a moment, which may be in the past; frozen it stays frozen, running it goes on.
+    pub fn set(&self, to: OffsetDateTime) {
+        let mut reading = self.reading();
+        *reading = match *reading {
+            Reading::Shifted(_) => Reading::Shifted(to - OffsetDateTime::now_utc()),
+            Reading::Frozen(_) => Reading::Frozen(to),
+        };
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let mut reading = self.reading();
@@ -45,7 +62,48 @@ impl Clock {
         };
     }
 
+    /// Shows from now on what another clock shows.
+    pub(crate) fn follow(&self, other: Clock) {
+        *self.reading() = *other.reading();
+    }
+
+    /// Whether it stands still.
+    pub fn is_frozen(&self) -> bool {
+        matches!(*self.reading(), Reading::Frozen(_))
+    }
+
     fn reading(&self) -> std::sync::MutexGuard<'_, Reading> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const THEN: OffsetDateTime = datetime!(2017-11-15 12:00 UTC);
+
+    #[test]
+    fn a_frozen_clock_stands_where_it_is_put() {
+        let clock = Clock::default();
+        clock.freeze(THEN);
+        assert_eq!((clock.now(), clock.is_frozen()), (THEN, true));
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(clock.now(), THEN + Duration::from_secs(60));
+        clock.set(THEN);
+        assert_eq!((clock.now(), clock.is_frozen()), (THEN, true));
+    }
+
+    #[test]
+    fn a_running_clock_goes_on_from_where_it_is_put() {
+        let clock = Clock::default();
+        clock.freeze(THEN);
+        clock.run();
+        assert!(!clock.is_frozen() && clock.now() >= THEN);
+        clock.set(THEN - time::Duration::DAY);
+        let set = clock.now();
+        assert!(!clock.is_frozen() && set >= THEN - time::Duration::DAY && set < THEN);
     }
 }

@@ -9,30 +9,40 @@ pub(crate) mod answers;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod effect_tests;
+mod notation;
 mod validity;
 
 use std::fmt;
 use std::time::Duration;
 
+pub use notation::UnknownEffect;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 pub use validity::InvalidFault;
+pub(crate) use validity::check;
 
 use crate::operation::Operation;
+use crate::span;
 
 /// One rule of the plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// The call it is aimed at.
     pub operation: Operation,
-    /// Only calls for this object (as the journal names it), compared without case; `None` for every one.
+    /// Only calls for this object (as the journal names it), compared without case; none for every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// Which of the matching calls it strikes.
+    #[serde(default)]
     pub calls: Calls,
     /// What happens.
     pub effect: Effect,
 }
 
 /// Which matching calls a rule strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Calls {
     /// The first n, then never again.
     First(u32),
@@ -48,21 +58,28 @@ pub enum Calls {
         seed: u64,
     },
     /// Every one.
+    #[default]
     Always,
 }
 
 /// What a struck call meets. "Nothing happens" means that the service never hears of the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Effect {
     /// The service answers this status in its own error form, and nothing happens.
     Answer(u16),
     /// 429 in the service's own error form, and nothing happens.
     Throttle {
-        /// Seconds in `Retry-After`; `None` leaves the header out.
+        /// Seconds in `Retry-After`; none leaves the header out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u32>,
     },
     /// It happens at once, and the answer comes this much later, in real time.
-    Delay(Duration),
+    Delay(
+        #[serde(with = "span")]
+        #[schemars(with = "span::Span")]
+        Duration,
+    ),
     /// Nothing happens, and no answer ever comes.
     Silence,
     /// The connection is reset, and nothing happens.
@@ -85,11 +102,15 @@ pub enum Effect {
 
 /// The rules in force.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Vec<Rule>);
+pub struct Faults {
+    rules: Vec<Rule>,
+    numbered: u64,
+}
 
 /// A fault, and how often it has struck.
 #[derive(Clone, Debug)]
 pub struct Rule {
+    id: u64,
     fault: Fault,
     reached: u64,
     hits: u64,
@@ -110,38 +131,54 @@ impl Faults {
     }
 
     /// Adds a rule after those already there, unless it can never strike.
-    pub fn try_add(&mut self, fault: Fault) -> Result<(), InvalidFault> {
+    pub fn try_add(&mut self, fault: Fault) -> Result<&Rule, InvalidFault> {
         validity::check(&fault)?;
-        self.0.push(Rule::new(fault));
-        Ok(())
+        if let Some(earlier) = self.rules.iter().find(|rule| rule.leaves_nothing_to(&fault)) {
+            return Err(InvalidFault::Overshadowed { fault: Box::new(fault), earlier: earlier.id });
+        }
+        self.numbered += 1;
+        self.rules.push(Rule::new(self.numbered, fault));
+        Ok(self.rules.last().expect("one was just pushed"))
     }
 
     /// The rules, in the order they are tried.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
-        self.0.iter()
+        self.rules.iter()
     }
 
     /// How many calls were struck, by any rule still in force.
     pub fn hits(&self) -> u64 {
-        self.0.iter().map(Rule::hits).sum()
+        self.rules.iter().map(Rule::hits).sum()
     }
 
     /// Forgets every rule.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.rules.clear();
+    }
+
+    /// Forgets one rule; `false` if there is none with this id.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|rule| rule.id != id);
+        self.rules.len() < before
     }
 
     /// What this call meets, if anything; counts the hit.
     pub fn strike(&mut self, operation: Operation, object: &str) -> Option<Effect> {
-        let mut aimed = self.0.iter_mut().filter(|rule| rule.fault.is_aimed_at(operation, object));
+        let mut aimed = self.rules.iter_mut().filter(|rule| rule.fault.is_aimed_at(operation, object));
         aimed.find_map(Rule::strike)
     }
 }
 
 impl Rule {
-    fn new(fault: Fault) -> Rule {
+    fn new(id: u64, fault: Fault) -> Rule {
         let seed = if let Calls::Sometimes { seed, .. } = fault.calls { seed } else { 0 };
-        Rule { fault, reached: 0, hits: 0, random: fastrand::Rng::with_seed(seed) }
+        Rule { id, fault, reached: 0, hits: 0, random: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// Tells it from the others, for as long as the plan lasts.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// The rule as it was added.
@@ -152,6 +189,17 @@ impl Rule {
     /// How many calls it has struck.
     pub fn hits(&self) -> u64 {
         self.hits
+    }
+
+    /// Whether it strikes every call that a later rule is aimed at.
+    fn leaves_nothing_to(&self, later: &Fault) -> bool {
+        let Fault { operation, object, calls, .. } = &self.fault;
+        let strikes_all =
+            matches!(calls, Calls::Always | Calls::Every(1) | Calls::Sometimes { per_mille: 1000, .. });
+        let reaches_all = object.as_deref().is_none_or(|object| {
+            later.object.as_deref().is_some_and(|wanted| wanted.eq_ignore_ascii_case(object))
+        });
+        strikes_all && reaches_all && *operation == later.operation
     }
 
     fn strike(&mut self) -> Option<Effect> {
@@ -172,6 +220,19 @@ impl Fault {
     fn is_aimed_at(&self, operation: Operation, object: &str) -> bool {
         self.operation == operation
             && self.object.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(object))
+    }
+}
+
+impl fmt::Display for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Calls::First(1) => f.write_str("the first"),
+            Calls::First(calls) => write!(f, "the first {calls}"),
+            Calls::Nth(call) => write!(f, "number {call}"),
+            Calls::Every(1) | Calls::Always => f.write_str("all"),
+            Calls::Every(calls) => write!(f, "one in {calls}"),
+            Calls::Sometimes { per_mille, seed } => write!(f, "{per_mille} of 1000, seed {seed}"),
+        }
     }
 }
 
@@ -237,6 +298,32 @@ mod tests {
         let met: Vec<_> = (0..5).map(|_| faults.strike(Operation::GetSecret, "any")).collect();
         let throttled = Effect::Throttle { retry_after: None };
         assert_eq!(met, [Some(Effect::Answer(503)), Some(throttled), None, Some(Effect::Silence), None]);
+    }
+
+    #[test]
+    fn what_an_earlier_rule_leaves_no_call_for_is_refused_and_names_that_rule() {
+        let other_object = |object: &str| Some(object.to_owned());
+        for (calls, object, later_object, refused) in [
+            (Calls::Always, None, None, true),
+            (Calls::Always, None, other_object("root-ca"), true),
+            (Calls::Every(1), other_object("root-ca"), other_object("ROOT-CA"), true),
+            (Calls::Sometimes { per_mille: 1000, seed: 1 }, None, None, true),
+            (Calls::Always, other_object("root-ca"), None, false),
+            (Calls::Always, other_object("root-ca"), other_object("other"), false),
+            (Calls::First(9), None, None, false),
+        ] {
+            let mut faults = Faults::default();
+            faults.add(Fault { object, ..fault(calls, Effect::Silence) });
+            let later = Fault { object: later_object, ..fault(Calls::First(1), Effect::Html) };
+            let error = faults.try_add(later).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), refused, "{calls:?}");
+            assert!(error.is_none_or(|error| error.contains("rule 1 strikes every such call first")));
+        }
+        let mut faults = Faults::default();
+        faults.add(fault(Calls::Always, Effect::Silence));
+        assert!(faults.remove(1) && !faults.remove(1));
+        faults.add(fault(Calls::Always, Effect::Html));
+        assert_eq!(faults.rules().map(Rule::id).collect::<Vec<_>>(), [2], "no id is used twice");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod operation;
 pub mod rbac;
 pub mod reply;
 mod running;
+pub mod span;
 pub mod tls;
 pub mod up;
 pub mod world;

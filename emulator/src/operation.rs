@@ -2,14 +2,21 @@
 //! what a fault is aimed at.
 
 use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
         /// One operation of one service.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Operation { $($(#[$doc])* $variant),+ }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+        pub enum Operation { $($(#[$doc])* #[serde(rename = $name)] $variant),+ }
 
         impl Operation {
+            /// Every operation there is.
+            pub const ALL: &[Operation] = &[$(Operation::$variant),+];
+
             /// `service.operation`, stable: scripts and faults use it.
             pub fn name(self) -> &'static str {
                 match self { $(Operation::$variant => $name),+ }
@@ -109,8 +116,76 @@ operations! {
     Unknown = "unknown",
 }
 
+impl Operation {
+    /// What comes before the dot.
+    pub fn service(self) -> &'static str {
+        self.name().split('.').next().unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// A name that no operation has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no operation {name:?}; did you mean {nearest}? These are all: {}", all())]
+pub struct UnknownOperation {
+    name: String,
+    nearest: Operation,
+}
+
+impl FromStr for Operation {
+    type Err = UnknownOperation;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Operation::ALL.iter().find(|operation| operation.name() == name);
+        found.copied().ok_or_else(|| UnknownOperation { name: name.to_owned(), nearest: nearest(name) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Operation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn nearest(name: &str) -> Operation {
+    let distance = |operation: &&Operation| {
+        strsim::damerau_levenshtein(&operation.name().to_lowercase(), &name.to_lowercase())
+    };
+    Operation::ALL.iter().min_by_key(distance).copied().unwrap_or(Operation::Unknown)
+}
+
+fn all() -> String {
+    Operation::ALL.iter().map(|operation| operation.name()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_found_by_its_name_and_written_as_it() {
+        for operation in Operation::ALL {
+            assert_eq!(operation.name().parse(), Ok(*operation));
+            assert_eq!(serde_json::json!(operation), operation.name());
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_misspelt_is_refused_with_the_nearest() {
+        for (name, meant) in [
+            ("dps.verfy", "dps.verify"),
+            ("DPS.Verify", "dps.verify"),
+            ("getSecret", "vault.getSecret"),
+            ("", "unknown"),
+        ] {
+            let refusal = name.parse::<Operation>().map_err(|error| error.to_string());
+            let hint = format!("did you mean {meant}?");
+            assert!(refusal.as_ref().is_err_and(|error| error.contains(&hint)), "{name}: {refusal:?}");
+        }
     }
 }

@@ -34,9 +34,17 @@ pub enum InvalidFault {
         /// What would be right.
         possible: &'static str,
     },
+    /// Another rule takes every call it is aimed at.
+    #[error("{} would never be struck by it: rule {earlier} strikes every such call first; remove that rule", .fault.operation)]
+    Overshadowed {
+        /// The later rule.
+        fault: Box<Fault>,
+        /// The id of the other.
+        earlier: u64,
+    },
 }
 
-pub(super) fn check(fault: &Fault) -> Result<(), InvalidFault> {
+pub(crate) fn check(fault: &Fault) -> Result<(), InvalidFault> {
     let Fault { operation, object, calls, effect } = fault;
     let (operation, calls, effect) = (*operation, *calls, *effect);
     match calls {
