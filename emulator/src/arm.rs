@@ -29,6 +29,7 @@ use answers::Problem;
 pub use answers::fault;
 pub use resources::{Arm, ProvisioningService};
 pub use route::Route;
+pub(crate) use route::is_certificate_id;
 use route::{InstanceId, Target};
 
 /// Who wrote when [`Effect::SomebodyElseWrites`] strikes; tells that event from the caller's own.

@@ -13,8 +13,10 @@ use tokio::task::JoinSet;
 
 use crate::event_grid::{ANSWER_WITHIN, Attempt, Delivery, Next};
 use crate::faults::Effect;
+use crate::journal::Entry;
 use crate::operation::Operation;
-use crate::{Emulator, World};
+use crate::stopwatch::Stopwatch;
+use crate::{Emulator, World, arm};
 
 /// Delivers for ever. Dropping the future also drops the requests on their way.
 pub async fn run(emulator: Emulator) {
@@ -44,6 +46,7 @@ fn take_due(emulator: &Emulator) -> Vec<(Delivery, Option<Effect>)> {
     if !emulator.look(|world, now| world.event_grid.next_due().is_some_and(|due| due <= now)) {
         return Vec::new();
     }
+    let watch = emulator.stopwatch();
     emulator.with(|world, now| {
         let due = world.event_grid.take_due(now);
         due.into_iter()
@@ -58,7 +61,7 @@ fn take_due(emulator: &Emulator) -> Vec<(Delivery, Option<Effect>)> {
                     Some(Effect::ResetBefore) => Attempt::SocketError,
                     _ => return Some((delivery, fault)),
                 };
-                settle(world, delivery, attempt, fault, now);
+                settle(world, delivery, attempt, fault, (now, watch));
                 None
             })
             .collect()
@@ -66,6 +69,7 @@ fn take_due(emulator: &Emulator) -> Vec<(Delivery, Option<Effect>)> {
 }
 
 async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, fault: Option<Effect>) {
+    let watch = emulator.stopwatch();
     let mut request = client.post(delivery.endpoint().clone()).body(delivery.body());
     for (name, value) in delivery.headers() {
         request = request.header(name, value);
@@ -79,7 +83,7 @@ async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, f
             Attempt::SocketError
         }
     };
-    emulator.with(|world, now| settle(world, delivery, attempt, fault, now));
+    emulator.with(|world, now| settle(world, delivery, attempt, fault, (now, watch)));
 }
 
 fn settle(
@@ -87,13 +91,22 @@ fn settle(
     delivery: Delivery,
     attempt: Attempt,
     fault: Option<Effect>,
-    now: OffsetDateTime,
+    (now, watch): (OffsetDateTime, Stopwatch),
 ) {
-    let object = object(&delivery).to_owned();
     let number = delivery.attempts_before() + 1;
+    let subject = Some(delivery.subject()).filter(|subject| arm::is_certificate_id(subject));
+    let mut entry = Entry {
+        status: attempt.status(),
+        fault,
+        certificates: subject.map(str::to_owned).into_iter().collect(),
+        event_ids: vec![delivery.event_id().to_owned()],
+        attempt: Some(number),
+        ..Entry::new(now, Operation::Deliver, object(&delivery))
+    };
     let next = world.event_grid.settle(delivery, attempt, now);
-    let note = note(number, attempt, next, now);
-    world.journal.remark(now, Operation::Deliver, &object, attempt.status(), fault, note);
+    entry.note = note(number, attempt, next, now);
+    watch.stop(&mut entry);
+    world.journal.write(entry);
 }
 
 /// What the journal says; a first attempt that succeeds needs no words.

@@ -178,6 +178,12 @@ impl EventGrid {
         self.in_flight.is_empty() && self.next_due().is_none_or(|due| due > now)
     }
 
+    /// Numbers deliveries after those of another grid, so that what is in flight for that one settles nothing
+    /// here.
+    pub(crate) fn count_on_from(&mut self, other: &EventGrid) {
+        self.numbered = self.numbered.max(other.numbered);
+    }
+
     fn queue(&mut self, mut delivery: Delivery, due: OffsetDateTime) {
         self.numbered += 1;
         delivery.number = self.numbered;

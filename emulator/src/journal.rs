@@ -1,53 +1,27 @@
 //! What happened, in order: one entry an exchange, without secrets.
 //!
-//! Tests count with it, the demo narrates from it. It keeps facts that are public on the wire (etag, code,
-//! thumbprint, error) and never a body, because bodies hold keys and tokens.
+//! Tests count with it, the demo narrates from it, the page draws it. It keeps facts that are public on the
+//! wire and never a body, because bodies hold keys and tokens.
+
+mod entry;
 
 use std::collections::{HashMap, VecDeque};
 
-use serde_json::Value;
-use time::OffsetDateTime;
+pub use entry::Entry;
+pub(crate) use entry::trace_id;
 
-use crate::exchange::{self, Request, Response};
-use crate::faults::Effect;
 use crate::operation::Operation;
 
 /// Older entries make room, so that an emulator may stay up for days.
 const CAPACITY: usize = 10_000;
 
-/// One exchange.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Counts from 1 and never repeats.
-    pub sequence: u64,
-    /// By the emulator's clock.
-    pub at: OffsetDateTime,
-    /// What was asked.
-    pub operation: Operation,
-    /// Of which object: a certificate's name, `vault/name`, a function, a resource.
-    pub object: String,
-    /// The HTTP status of the answer; 0 when there was none.
-    pub status: u16,
-    /// `If-Match` of the request.
-    pub if_match: Option<String>,
-    /// `etag` of the answer.
-    pub etag: Option<String>,
-    /// `properties.thumbprint` of the answer.
-    pub thumbprint: Option<String>,
-    /// `properties.verificationCode` of the answer.
-    pub code: Option<String>,
-    /// The failure on demand that struck it.
-    pub fault: Option<Effect>,
-    /// The error of the answer, or else the fault, or another short remark.
-    pub note: Option<String>,
-}
-
-/// The entries, oldest first.
+/// The entries, oldest first, numbered without gaps.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     entries: VecDeque<Entry>,
     written: u64,
     totals: HashMap<Operation, u64>,
+    cleared: u64,
 }
 
 impl Journal {
@@ -57,15 +31,21 @@ impl Journal {
     }
 
     /// Entries written after the one with this sequence number.
-    pub fn since(&self, sequence: u64) -> impl Iterator<Item = &Entry> {
-        let oldest = self.written - self.entries.len() as u64;
-        let told = usize::try_from(sequence.saturating_sub(oldest)).unwrap_or(usize::MAX);
-        self.entries.iter().skip(told)
+    pub fn since(&self, sequence: u64) -> impl DoubleEndedIterator<Item = &Entry> {
+        let first = self.entries.front().map_or(0, |entry| entry.sequence);
+        let skipped = usize::try_from(sequence.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
+        self.entries.range(skipped.min(self.entries.len())..)
     }
 
-    /// How many entries were ever written; also the newest one's sequence number.
+    /// The newest sequence number given out: that of the newest entry, unless the journal was cleared since.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The sequence number given to the latest clearing; 0 if there was none. Who has read up to an earlier
+    /// one has read of a world that is gone.
+    pub fn cleared(&self) -> u64 {
+        self.cleared
     }
 
     /// How often an operation was answered at all.
@@ -78,99 +58,83 @@ impl Journal {
         self.totals.get(&operation).copied().unwrap_or_default()
     }
 
-    /// Writes down an exchange with one of the services; without a response, if a fault kept it from the
-    /// caller.
-    pub fn exchange(
-        &mut self,
-        at: OffsetDateTime,
-        operation: Operation,
-        object: &str,
-        request: &Request,
-        response: Option<&Response>,
-        fault: Option<Effect>,
-    ) {
-        let body: Value = response
-            .filter(|response| response.headers().contains_key(http::header::CONTENT_TYPE))
-            .and_then(|response| serde_json::from_slice(response.body()).ok())
-            .unwrap_or_default();
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        self.write(Entry {
-            sequence: 0,
-            at,
-            operation,
-            object: object.to_owned(),
-            status: response.map_or(0, |response| response.status().as_u16()),
-            if_match: exchange::header_text(request, http::header::IF_MATCH).map(str::to_owned),
-            etag: text("/etag"),
-            thumbprint: text("/properties/thumbprint"),
-            code: text("/properties/verificationCode"),
-            fault,
-            note: text("/error/message").or_else(|| text("/message")).or_else(|| fault.map(said)),
-        });
-    }
-
-    /// Writes down something that is no request to a service: a delivery, an invocation.
-    pub fn remark(
-        &mut self,
-        at: OffsetDateTime,
-        operation: Operation,
-        object: &str,
-        status: u16,
-        fault: Option<Effect>,
-        note: Option<String>,
-    ) {
-        self.write(Entry {
-            sequence: 0,
-            at,
-            operation,
-            object: object.to_owned(),
-            status,
-            if_match: None,
-            etag: None,
-            thumbprint: None,
-            code: None,
-            fault,
-            note: note.or_else(|| fault.map(said)),
-        });
-    }
-
-    fn write(&mut self, mut entry: Entry) {
+    /// Writes an entry down under the next sequence number.
+    pub fn write(&mut self, mut entry: Entry) {
         self.written += 1;
         entry.sequence = self.written;
         *self.totals.entry(entry.operation).or_default() += 1;
+        entry.note = entry.note.or_else(|| entry.fault.map(|fault| format!("fault: {fault}")));
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
         }
         self.entries.push_back(entry);
     }
-}
 
-fn said(fault: Effect) -> String {
-    format!("fault: {fault}")
+    /// The newest entry, to say how long it took.
+    pub(crate) fn newest_mut(&mut self) -> Option<&mut Entry> {
+        self.entries.back_mut()
+    }
+
+    /// Forgets every entry. Sequence numbers go on, so that none is ever used twice.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.totals.clear();
+        self.written += 1;
+        self.cleared = self.written;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
+
+    fn write(journal: &mut Journal, times: usize) {
+        for _ in 0..times {
+            journal.write(Entry::new(datetime!(2026-03-05 10:00 UTC), Operation::Sign, "my-vault/root-ca"));
+        }
+    }
+
+    fn since(journal: &Journal, sequence: u64) -> Vec<u64> {
+        journal.since(sequence).map(|entry| entry.sequence).collect()
+    }
+
+    #[test]
+    fn entries_are_found_by_what_was_read_before() {
+        let mut journal = Journal::default();
+        assert!(since(&journal, 0).is_empty());
+        write(&mut journal, 3);
+        assert_eq!(since(&journal, 0), [1, 2, 3]);
+        assert_eq!(since(&journal, 2), [3]);
+        assert!(since(&journal, 3).is_empty());
+        assert!(since(&journal, u64::MAX).is_empty());
+    }
 
     #[test]
     fn the_newest_entries_are_kept_and_all_of_them_are_counted() {
         let mut journal = Journal::default();
-        for number in 0..CAPACITY + 5 {
-            let object = number.to_string();
-            journal.remark(OffsetDateTime::UNIX_EPOCH, Operation::Deliver, &object, 202, None, None);
-        }
+        write(&mut journal, CAPACITY + 5);
         let written = journal.written();
-        assert_eq!(
-            (journal.count(Operation::Deliver), journal.total(Operation::Deliver)),
-            (CAPACITY, written)
-        );
-        assert_eq!(journal.entries().next().map(|entry| entry.sequence), Some(6));
-        for (since, told) in [(0, CAPACITY), (5, CAPACITY), (6, CAPACITY - 1), (written - 1, 1), (written, 0)]
+        assert_eq!((journal.count(Operation::Sign), journal.total(Operation::Sign)), (CAPACITY, written));
+        assert_eq!(since(&journal, 0).first(), Some(&6));
+        for (read, told) in [(0, CAPACITY), (5, CAPACITY), (6, CAPACITY - 1), (written - 1, 1), (written, 0)]
         {
-            let entries: Vec<u64> = journal.since(since).map(|entry| entry.sequence).collect();
-            assert_eq!(entries.len(), told, "since {since}");
-            assert!(entries.iter().all(|sequence| *sequence > since), "since {since}");
+            let found = since(&journal, read);
+            assert_eq!(found.len(), told, "since {read}");
+            assert!(found.iter().all(|sequence| *sequence > read), "since {read}");
         }
+    }
+
+    #[test]
+    fn a_clearing_takes_a_number_so_that_readers_notice() {
+        let mut journal = Journal::default();
+        write(&mut journal, 2);
+        journal.clear();
+        assert_eq!((journal.written(), journal.cleared(), since(&journal, 0)), (3, 3, vec![]));
+        write(&mut journal, 1);
+        assert_eq!((since(&journal, 0), since(&journal, 2), since(&journal, 4)), (vec![4], vec![4], vec![]));
+        journal.clear();
+        assert_eq!(journal.cleared(), 5);
     }
 }

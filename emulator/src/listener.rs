@@ -12,13 +12,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::routing::get;
 use http::StatusCode;
 use openssl::ssl::{Ssl, SslAcceptor};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
+use crate::control::Control;
 use crate::reply::Reply;
 use crate::running::Emulator;
 use crate::{exact_sleep, exchange};
@@ -43,10 +43,10 @@ pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: E
     .await
 }
 
-/// Serves the identity endpoint, and the CA that clients of the TLS port have to trust, for ever.
-pub async fn serve_plain(listener: TcpListener, ca_pem: Vec<u8>, emulator: Emulator) {
-    let ca = move || async { ([(http::header::CONTENT_TYPE, "application/x-pem-file")], ca_pem) };
-    let services = services(emulator.clone()).route("/_emulator/ca.pem", get(ca));
+/// Serves the identity endpoint and the control API, for ever.
+pub async fn serve_plain(listener: TcpListener, control: Control) {
+    let emulator = control.emulator().clone();
+    let services = services(emulator.clone()).merge(control.routes());
     accept(listener, emulator, |connection| hangup::serve(connection, services.clone())).await
 }
 

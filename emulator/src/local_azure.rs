@@ -3,12 +3,14 @@
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use url::Url;
 
+use crate::control::{Control, Site};
 use crate::delivery;
 use crate::event_grid::{Filter, Schema, Scope, Subscription};
 use crate::functions_host::{App, FunctionsHost, HostError};
@@ -87,17 +89,16 @@ pub enum StartError {
     Host(#[from] HostError),
 }
 
-/// The running emulator. Dropping it stops everything at once, the handler included, and removes the one
-/// file it made.
+/// The running emulator. Dropping it stops everything at once, the handler included, and removes the files it
+/// made.
 #[derive(Debug)]
 pub struct LocalAzure {
-    emulator: Emulator,
+    control: Control,
+    site: Arc<Site>,
     services: SocketAddr,
-    identity: SocketAddr,
     settings: Vec<(String, String)>,
     functions_host: FunctionsHost,
-    ca_file: NamedTempFile,
-    ca_pem: Vec<u8>,
+    _ca_files: [NamedTempFile; 2],
     servers: JoinSet<()>,
 }
 
@@ -108,19 +109,29 @@ impl LocalAzure {
         let services = bind(ports.services, "ARM and the vaults", "--port").await?;
         let identity = bind(ports.identity, "managed identity", "--identity-port").await?;
         let functions = bind(ports.functions, "the Functions host", "--functions-port").await?;
-        let addresses = (local(&services), local(&identity));
+        let addresses = [&services, &identity, &functions].map(local);
 
         let server_identity = ServerIdentity::generate()?;
         let ca_pem = server_identity.ca_pem()?;
-        let ca_file = ca_file(&ca_pem).map_err(StartError::CaFile)?;
+        let ca_file = pem_file(&[&ca_pem]).map_err(StartError::CaFile)?;
+        let ca_bundle = pem_file(&[&trusted_anyway(), &ca_pem]).map_err(StartError::CaFile)?;
+        let site = Arc::new(Site {
+            arm: url(&format!("https://localhost:{}", addresses[0].port())),
+            identity: url(&format!("http://{}/msi/token", addresses[1])),
+            functions: url(&format!("http://{}", addresses[2])),
+            ca_pem,
+            ca_file: ca_file.path().to_owned(),
+            ca_bundle: ca_bundle.path().to_owned(),
+        });
 
         let emulator = Emulator::new(world);
+        let control = Control::at(Arc::clone(&site), emulator.clone());
         let mut servers = JoinSet::new();
         servers.spawn(listener::serve_tls(services, server_identity.acceptor()?, emulator.clone()));
-        servers.spawn(listener::serve_plain(identity, ca_pem.clone(), emulator.clone()));
+        servers.spawn(listener::serve_plain(identity, control.clone()));
         servers.spawn(delivery::run(emulator.clone()));
 
-        let mut settings = app_environment(addresses.0.port(), addresses.1.port(), &ca_file);
+        let mut settings = app_environment(&site);
         settings.extend(app_settings);
         if let Some((_, header)) = settings.iter().rfind(|(name, _)| name == IDENTITY_HEADER) {
             emulator.with(|world, _| world.identity.set_app_header(header));
@@ -128,23 +139,41 @@ impl LocalAzure {
         let functions_host = FunctionsHost::start(app, settings.clone(), functions, emulator.clone()).await?;
         let endpoint = functions_host.webhook(FUNCTION);
         emulator.with(|world, _| world.event_grid.subscribe(event_subscription(endpoint, schema)));
-        let (services, identity) = addresses;
-        Ok(LocalAzure { emulator, services, identity, settings, functions_host, ca_file, ca_pem, servers })
+        emulator.is_set_up();
+        Ok(LocalAzure {
+            control,
+            site,
+            services: addresses[0],
+            settings,
+            functions_host,
+            _ca_files: [ca_file, ca_bundle],
+            servers,
+        })
     }
 
     /// The world and its clock.
     pub fn emulator(&self) -> &Emulator {
-        &self.emulator
+        self.control.emulator()
+    }
+
+    /// The control API, as tests use it.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The control API, as everybody else uses it.
+    pub fn control_url(&self) -> Url {
+        self.site.identity.join("/_emulator").expect("a path joins any URL")
     }
 
     /// Azure Resource Manager.
     pub fn arm(&self) -> Url {
-        url(&format!("https://localhost:{}", self.services.port()))
+        self.site.arm.clone()
     }
 
     /// A vault.
     pub fn vault(&self, name: &str) -> Url {
-        url(&format!("https://{name}.vault.localhost:{}", self.services.port()))
+        self.site.vault(name)
     }
 
     /// The socket that both of them, and every other service with TLS, are on.
@@ -154,7 +183,7 @@ impl LocalAzure {
 
     /// The managed identity endpoint.
     pub fn identity(&self) -> Url {
-        url(&format!("http://{}/msi/token", self.identity))
+        self.site.identity.clone()
     }
 
     /// The Functions host.
@@ -169,12 +198,12 @@ impl LocalAzure {
 
     /// The CA that clients have to trust.
     pub fn ca_pem(&self) -> &[u8] {
-        &self.ca_pem
+        &self.site.ca_pem
     }
 
     /// A file with that CA, there as long as the emulator is.
     pub fn ca_file(&self) -> &std::path::Path {
-        self.ca_file.path()
+        &self.site.ca_file
     }
 
     /// Stops everything and waits for it.
@@ -185,18 +214,19 @@ impl LocalAzure {
 }
 
 /// What the app is told so that it works here, by the names it has in Azure.
-fn app_environment(services: u16, identity: u16, ca_file: &NamedTempFile) -> Vec<(String, String)> {
+fn app_environment(site: &Site) -> Vec<(String, String)> {
+    let without_slash = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
     let settings = [
         ("KEYHOLDER_REGISTRIES", format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}")),
-        ("KEYHOLDER_VAULTS", format!("https://{VAULT}.vault.localhost:{services}")),
+        ("KEYHOLDER_VAULTS", without_slash(&site.vault(VAULT))),
         ("KEYHOLDER_KEY_ACCESS", "read-secret".to_owned()),
-        ("KEYHOLDER_ARM_ENDPOINT", format!("https://localhost:{services}")),
+        ("KEYHOLDER_ARM_ENDPOINT", without_slash(&site.arm)),
         ("KEYHOLDER_IDENTITY", "managed".to_owned()),
         ("KEYHOLDER_SWEEP_SCHEDULE", "0 */15 * * * *".to_owned()),
-        ("IDENTITY_ENDPOINT", format!("http://127.0.0.1:{identity}/msi/token")),
+        ("IDENTITY_ENDPOINT", site.identity.to_string()),
         (IDENTITY_HEADER, APP_HEADER.to_owned()),
         ("AZURE_CLIENT_ID", String::new()),
-        ("SSL_CERT_FILE", ca_file.path().display().to_string()),
+        ("SSL_CERT_FILE", site.ca_file.display().to_string()),
         ("NO_PROXY", "localhost,127.0.0.1".to_owned()),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
@@ -220,11 +250,21 @@ fn local(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound socket has an address")
 }
 
-fn ca_file(pem: &[u8]) -> io::Result<NamedTempFile> {
+fn pem_file(parts: &[&[u8]]) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix("keyholder-emulator-").suffix(".pem").tempfile()?;
-    file.write_all(pem)?;
+    for part in parts {
+        file.write_all(part)?;
+        file.write_all(b"\n")?;
+    }
     file.flush()?;
     Ok(file)
+}
+
+/// The CAs this machine trusts, where they can be found: a shell that is pointed here still reaches the rest of
+/// the world.
+fn trusted_anyway() -> Vec<u8> {
+    let file = openssl_probe::probe().cert_file;
+    file.and_then(|file| std::fs::read(file).ok()).unwrap_or_default()
 }
 
 fn url(text: &str) -> Url {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::exchange::{Request, Response};
 use crate::reply::Reply;
+use crate::stopwatch::Stopwatch;
 use crate::world::World;
 
 /// The emulator without any way in; cheap to clone, every clone is the same world.
@@ -19,7 +20,10 @@ pub struct Emulator(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     world: Mutex<World>,
+    /// What a reset goes back to.
+    at_start: Mutex<World>,
     clock: Clock,
+    started: Instant,
     changed: watch::Sender<()>,
     connections: AtomicU64,
 }
@@ -28,8 +32,10 @@ impl Emulator {
     /// Starts the clock of a world.
     pub fn new(world: World) -> Emulator {
         Emulator(Arc::new(Inner {
+            at_start: Mutex::new(world.clone()),
             world: Mutex::new(world),
             clock: Clock::default(),
+            started: Instant::now(),
             changed: watch::Sender::new(()),
             connections: AtomicU64::new(0),
         }))
@@ -37,7 +43,18 @@ impl Emulator {
 
     /// Answers one request, or says what else a server has to do about it.
     pub fn reply(&self, request: &Request) -> Reply {
-        self.with(|world, now| world.reply(request, now))
+        let watch = self.stopwatch();
+        self.with(|world, now| {
+            let reply = world.reply(request, now);
+            if let Some(entry) = world.journal.newest_mut() {
+                match &reply {
+                    Reply::Silence => watch.never_stop(entry),
+                    Reply::AnswerAfter(time, _) => watch.stop_after(entry, *time),
+                    _ => watch.stop(entry),
+                }
+            }
+            reply
+        })
     }
 
     /// Answers one request for callers that cannot go without an answer; see [`Reply::into_response`].
@@ -62,16 +79,62 @@ impl Emulator {
         self.0.clock.now()
     }
 
+    /// The clock of this world, to look at.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Moves the clock in whatever way; whatever falls due happens at once.
+    pub(crate) fn move_clock<T>(&self, change: impl FnOnce(&Clock) -> T) -> T {
+        let result = change(&self.0.clock);
+        self.0.changed.send_replace(());
+        result
+    }
+
+    /// From now on a reset goes back to the world as it is now, and all that is drawn from here on depends on
+    /// the seed alone.
+    pub(crate) fn is_set_up(&self) {
+        let mut world = self.world();
+        let seed = world.seed;
+        world.reseed(seed);
+        *lock(&self.0.at_start) = world.clone();
+    }
+
+    /// Puts the world and the clock back to how they were at start, with another seed if one is given.
+    pub(crate) fn reset(&self, seed: Option<u64>) {
+        let mut world = lock(&self.0.at_start).clone();
+        if let Some(seed) = seed {
+            world.reseed(seed);
+        }
+        self.replace(world, Clock::default());
+    }
+
+    /// Puts another world in place of this one. Whoever still works for the old one does no harm: sequence
+    /// numbers and deliveries are counted on.
+    pub(crate) fn replace(&self, mut world: World, clock: Clock) {
+        let mut current = self.world();
+        world.journal = std::mem::take(&mut current.journal);
+        world.journal.clear();
+        world.event_grid.count_on_from(&current.event_grid);
+        *current = world;
+        self.0.clock.follow(clock);
+        drop(current);
+        self.0.changed.send_replace(());
+    }
+
+    /// For an exchange that begins now.
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        Stopwatch { origin: self.0.started, began: Instant::now() }
+    }
+
     /// Moves the clock forward; whatever falls due happens at once.
     pub fn advance(&self, by: Duration) {
-        self.0.clock.advance(by);
-        self.0.changed.send_replace(());
+        self.move_clock(|clock| clock.advance(by));
     }
 
     /// Stops the clock at a moment.
     pub fn freeze(&self, at: OffsetDateTime) {
-        self.0.clock.freeze(at);
-        self.0.changed.send_replace(());
+        self.move_clock(|clock| clock.freeze(at));
     }
 
     /// Waits, without polling, until the world shows what the caller is looking for.
@@ -101,6 +164,10 @@ impl Emulator {
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.world)
     }
+}
+
+fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use crate::event_grid::EventGrid;
 use crate::exchange::{self, Request, Response};
 use crate::faults::{Effect, Faults, answers};
 use crate::identity::{self, Identity};
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::key_vault::{self, KeyVaults};
 use crate::operation::Operation;
 use crate::rbac::Rbac;
@@ -33,6 +33,8 @@ pub const VAULT: &str = "my-vault";
 pub struct World {
     /// Follow the recordings only: no verification code outside the answer that made it.
     pub strict: bool,
+    /// What `random` was seeded with.
+    pub seed: u64,
     /// Where ids, codes and etags come from; seeded, so that a run can be repeated.
     pub random: fastrand::Rng,
     /// Tokens.
@@ -65,6 +67,7 @@ impl World {
     pub fn empty(seed: u64) -> World {
         World {
             strict: false,
+            seed,
             random: fastrand::Rng::with_seed(seed),
             identity: Identity::new(),
             rbac: Rbac::off(),
@@ -85,6 +88,12 @@ impl World {
         world
     }
 
+    /// Has everything that is drawn from here on depend on this seed alone.
+    pub fn reseed(&mut self, seed: u64) {
+        self.seed = seed;
+        self.random = fastrand::Rng::with_seed(seed);
+    }
+
     /// Answers a request, or does what a fault wants instead, and writes the exchange down.
     pub fn reply(&mut self, request: &Request, now: OffsetDateTime) -> Reply {
         let route = Route::of(request);
@@ -95,7 +104,11 @@ impl World {
             (Route::KeyVault(_), Some(StatusCode::UNAUTHORIZED)) => Operation::VaultChallenge,
             _ => operation,
         };
-        self.journal.exchange(now, operation, &object, request, reply.response(), fault);
+        self.journal.write(Entry {
+            certificates: route.certificate().into_iter().map(str::to_owned).collect(),
+            fault,
+            ..Entry::exchange(now, operation, &object, request, reply.response())
+        });
         reply
     }
 
@@ -183,6 +196,14 @@ impl Route {
             Route::Arm(route) => route.object(),
             Route::KeyVault(route) => route.object(),
             Route::Unknown => String::new(),
+        }
+    }
+
+    /// The id of the DPS certificate it is about, if it is about one.
+    fn certificate(&self) -> Option<&str> {
+        match self {
+            Route::Arm(route) => route.certificate_id(),
+            Route::Identity | Route::KeyVault(_) | Route::Unknown => None,
         }
     }
 

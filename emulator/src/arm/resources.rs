@@ -89,6 +89,16 @@ impl Arm {
         self.mint.set_next_code(code);
     }
 
+    /// The code chosen for the next challenge.
+    pub fn next_code(&self) -> Option<&str> {
+        self.mint.next_code()
+    }
+
+    /// Leaves the next code to chance again.
+    pub fn forget_next_code(&mut self) {
+        self.mint.forget_next_code();
+    }
+
     fn subscription_or_new(&mut self, id: &str) -> &mut Subscription {
         let found =
             self.subscriptions.iter().position(|subscription| subscription.id.eq_ignore_ascii_case(id));

@@ -105,6 +105,15 @@ impl Route {
         .to_owned()
     }
 
+    /// The id of the DPS certificate it is about, if it is about one.
+    pub(crate) fn certificate_id(&self) -> Option<&str> {
+        let about_one = matches!(
+            self.target,
+            Target::Certificate(..) | Target::GenerateVerificationCode(..) | Target::Verify(..)
+        );
+        about_one.then_some(self.resource_id.as_str())
+    }
+
     /// What DPS is asked about which instance's certificates, if the method fits the path.
     pub(crate) fn certificate_action(&self) -> Option<(&InstanceId, Action<'_>)> {
         Some(match (&self.target, self.method.as_str()) {
@@ -173,6 +182,12 @@ pub(crate) fn event_type(action: &str) -> Option<&'static str> {
         "action" => Some("Microsoft.Resources.ResourceActionSuccess"),
         _ => None,
     }
+}
+
+/// Whether this is the id of a DPS certificate.
+pub(crate) fn is_certificate_id(id: &str) -> bool {
+    let segments: Vec<String> = id.split('/').skip(1).map(str::to_owned).collect();
+    matches!(Target::parse(&segments), Some(Target::Certificate(..)))
 }
 
 impl Target {

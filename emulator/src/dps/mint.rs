@@ -38,6 +38,16 @@ impl Mint {
         self.next_code = Some(code.to_owned());
     }
 
+    /// The code that comes next, if it was chosen.
+    pub(crate) fn next_code(&self) -> Option<&str> {
+        self.next_code.as_deref()
+    }
+
+    /// Leaves the next code to chance.
+    pub(crate) fn forget_next_code(&mut self) {
+        self.next_code = None;
+    }
+
     /// A verification code of the recorded form: 24 random bytes in upper-case hex.
     pub(crate) fn code(&mut self, random: &mut fastrand::Rng) -> String {
         self.next_code.take().unwrap_or_else(|| (0..24).map(|_| format!("{:02X}", random.u8(..))).collect())

@@ -52,6 +52,12 @@ pub(super) fn read(status: StatusCode, media_type: Option<&str>, body: &[u8]) ->
     }
 }
 
+/// What a failing handler says about it.
+pub(super) fn explanation(status: StatusCode, body: &[u8]) -> Option<String> {
+    let body: Value = if status.is_success() { None } else { serde_json::from_slice(body).ok() }?;
+    body["error"].as_str().map(str::to_owned)
+}
+
 fn understand(answer: &Value) -> Result<Answer, BadAnswer> {
     if !matches!(member(answer, "Outputs"), Value::Null | Value::Object(_)) {
         return Err(BadAnswer::Member { member: "Outputs", expected: "an object" });

@@ -7,9 +7,13 @@ use bytes::Bytes;
 use http::header;
 use reqwest::redirect;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::answer::{self, Answer, BadAnswer};
+use crate::arm;
 use crate::guid::guid;
+use crate::journal::{self, Entry};
+use crate::operation::Operation;
 
 /// Chosen, not observed: the version whose source most of this follows, in the form the header has.
 const HOST_VERSION: &str = "4.1037.0.0";
@@ -20,7 +24,22 @@ pub(super) struct Invocation {
     pub(super) function: String,
     pub(super) id: String,
     pub(super) traceparent: String,
+    pub(super) about: Vec<About>,
     pub(super) body: Value,
+}
+
+/// One of the events the handler is called with.
+#[derive(Debug)]
+pub(super) struct About {
+    event: String,
+    subject: String,
+}
+
+impl About {
+    pub(super) fn of(event: &Value) -> About {
+        let text = |member: &str| event[member].as_str().unwrap_or_default().to_owned();
+        About { event: text("id"), subject: text("subject") }
+    }
 }
 
 /// Why an invocation failed.
@@ -43,15 +62,42 @@ pub(super) struct Outcome {
     /// The HTTP status of the answer; 0 when there was none.
     pub(super) status: u16,
     pub(super) result: Result<Answer, Failure>,
+    /// The `error` member of a failure's body. The live host reads no such body; the journal shows it to whoever
+    /// looks for the reason.
+    pub(super) explanation: Option<String>,
+}
+
+impl Outcome {
+    pub(super) fn failed(status: u16, failure: Failure) -> Outcome {
+        Outcome { status, result: Err(failure), explanation: None }
+    }
 }
 
 impl Invocation {
-    pub(super) fn new(function: &str, body: Value, random: &mut fastrand::Rng) -> Invocation {
+    pub(super) fn new(
+        function: &str,
+        body: Value,
+        about: Vec<About>,
+        random: &mut fastrand::Rng,
+    ) -> Invocation {
         Invocation {
             function: function.to_owned(),
             id: guid(random),
             traceparent: format!("00-{:032x}-{:016x}-00", random.u128(1..), random.u64(1..)),
+            about,
             body,
+        }
+    }
+
+    /// What the journal says of it, whatever came of it.
+    pub(super) fn entry(&self, now: OffsetDateTime) -> Entry {
+        let subjects = self.about.iter().map(|about| &about.subject);
+        Entry {
+            certificates: subjects.filter(|id| arm::is_certificate_id(id)).cloned().collect(),
+            event_ids: self.about.iter().map(|about| about.event.clone()).collect(),
+            invocation_id: Some(self.id.clone()),
+            trace_id: journal::trace_id(&self.traceparent),
+            ..Entry::new(now, Operation::Invoke, &self.function)
         }
     }
 
@@ -62,7 +108,7 @@ impl Invocation {
             None => call.await,
             Some(limit) => tokio::time::timeout(limit, call)
                 .await
-                .unwrap_or(Outcome { status: 0, result: Err(Failure::TimedOut(limit)) }),
+                .unwrap_or_else(|_| Outcome::failed(0, Failure::TimedOut(limit))),
         }
     }
 
@@ -82,16 +128,19 @@ impl Invocation {
             .await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return Outcome { status: 0, result: Err(no_answer(error)) },
+            Err(error) => return Outcome::failed(0, no_answer(error)),
         };
         let status = answer.status();
         let media_type = answer.headers().get(header::CONTENT_TYPE).cloned();
         let media_type = media_type.as_ref().and_then(|value| value.to_str().ok());
-        let result = match answer.bytes().await {
-            Ok(body) => answer::read(status, media_type, &body).map_err(Failure::from),
-            Err(error) => Err(no_answer(error)),
-        };
-        Outcome { status: status.as_u16(), result }
+        match answer.bytes().await {
+            Ok(body) => Outcome {
+                status: status.as_u16(),
+                explanation: answer::explanation(status, &body),
+                result: answer::read(status, media_type, &body).map_err(Failure::from),
+            },
+            Err(error) => Outcome::failed(status.as_u16(), no_answer(error)),
+        }
     }
 }
 
@@ -148,7 +197,7 @@ mod tests {
     }
 
     fn invocation() -> Invocation {
-        Invocation::new("OnEvent", json!({"Data": {}}), &mut fastrand::Rng::with_seed(1))
+        Invocation::new("OnEvent", json!({"Data": {}}), Vec::new(), &mut fastrand::Rng::with_seed(1))
     }
 
     #[tokio::test]

@@ -9,12 +9,13 @@ use super::answer::BadAnswer;
 use super::console::{Console, Level};
 use super::envelope;
 use super::function::Function;
-use super::invocation::{Failure, Invocation, Outcome};
+use super::invocation::{About, Failure, Invocation, Outcome};
 use super::supervisor::{Command, State};
 use super::webhook::Payload;
 use crate::Emulator;
 use crate::faults::Effect;
 use crate::guid::guid;
+use crate::journal::Entry;
 use crate::operation::Operation;
 
 /// The way to the handler.
@@ -40,33 +41,38 @@ impl Runner {
         let (name, binding) = (function.name(), function.binding());
         self.emulator.with(|world, now| {
             let sys = envelope::sys(name, now, &guid(&mut world.random));
+            let about = payload.events().iter().map(About::of).collect();
             let body = match payload {
                 Payload::Event(event) => envelope::one(binding, &event, sys),
                 Payload::Events(events) => envelope::many(binding, &events, sys),
                 Payload::Value(value) => envelope::value(binding, &value, sys),
             };
-            Invocation::new(name, body, &mut world.random)
+            Invocation::new(name, body, about, &mut world.random)
         })
     }
 
     /// Whether it succeeded; the log and the journal know the rest.
     pub(super) async fn run(&self, invocation: Invocation) -> bool {
         let function = &invocation.function;
+        let watch = self.emulator.stopwatch();
         let fault = self.emulator.with(|world, _| world.faults.strike(Operation::Invoke, function));
-        let Outcome { status, result } = self.meet(fault, &invocation).await;
-        let (succeeded, note) = match result {
+        let Outcome { status, result, explanation } = self.meet(fault, &invocation).await;
+        let succeeded = result.is_ok();
+        let (note, said) = match result {
             Ok(answer) => {
-                answer.logs.into_iter().for_each(|line| self.console.function(function, line));
-                (true, None)
+                answer.logs.iter().for_each(|line| self.console.function(function, line.clone()));
+                (None, answer.logs)
             }
             Err(failure) => {
                 let id = &invocation.id;
                 self.console.host(Level::Error, format!("Functions.{function} failed ({id}): {failure}"));
-                (false, Some(failure.to_string()))
+                (Some(failure.to_string()), explanation.into_iter().collect())
             }
         };
         self.emulator.with(|world, now| {
-            world.journal.remark(now, Operation::Invoke, function, status, fault, note);
+            let mut entry = Entry { status, fault, note, said, ..invocation.entry(now) };
+            watch.stop(&mut entry);
+            world.journal.write(entry);
         });
         succeeded
     }
@@ -75,7 +81,7 @@ impl Runner {
         match fault {
             Some(Effect::Answer(status)) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Outcome { status: status.as_u16(), result: Err(BadAnswer::Status(status).into()) }
+                Outcome::failed(status.as_u16(), BadAnswer::Status(status).into())
             }
             Some(Effect::ResetBefore) => lost(),
             Some(Effect::ResetAfter) => {
@@ -101,7 +107,7 @@ impl Runner {
         let Some(pid) = self.handler().await else { return gone() };
         let Some(limit) = self.function_timeout else { return std::future::pending().await };
         self.punish(pid).await;
-        Outcome { status: 0, result: Err(Failure::TimedOut(limit)) }
+        Outcome::failed(0, Failure::TimedOut(limit))
     }
 
     /// The handler's process, once it is ready. A start that takes too long is an error, and the third stops
@@ -122,10 +128,9 @@ impl Runner {
 }
 
 fn gone() -> Outcome {
-    let failure = Failure::NoAnswer("it has ended and is not restarted".to_owned());
-    Outcome { status: 0, result: Err(failure) }
+    Outcome::failed(0, Failure::NoAnswer("it has ended and is not restarted".to_owned()))
 }
 
 fn lost() -> Outcome {
-    Outcome { status: 0, result: Err(Failure::NoAnswer("the connection was reset".to_owned())) }
+    Outcome::failed(0, Failure::NoAnswer("the connection was reset".to_owned()))
 }

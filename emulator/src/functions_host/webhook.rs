@@ -37,6 +37,17 @@ pub(super) enum Payload {
     Value(Value),
 }
 
+impl Payload {
+    /// The events among it.
+    pub(super) fn events(&self) -> &[Value] {
+        match self {
+            Payload::Event(event) => std::slice::from_ref(event),
+            Payload::Events(events) => events,
+            Payload::Value(_) => &[],
+        }
+    }
+}
+
 /// The decision. The system key is not asked for, as in local development.
 pub(super) fn decide<'a>(functions: &'a [Function], request: &Request) -> Decision<'a> {
     if !request.uri().path().eq_ignore_ascii_case(PATH) {

@@ -1,0 +1,92 @@
+//! The control API: what tests, scripts, the page and the shell can ask of the emulator itself.
+//!
+//! It is defined once, in the table below. Each call there is a type that names its method, its path, what it
+//! takes and what it answers; [`Control`] carries it out for tests in this process, `server` brings it to HTTP,
+//! `client` asks for it over HTTP on the command line's behalf, and `openapi` describes it. So the three ways
+//! in cannot differ, and a call that is added here is everywhere.
+
+mod call;
+mod carry_out;
+mod clock;
+mod error;
+mod faults;
+mod guard;
+mod journal;
+mod moment;
+mod overview;
+mod registries;
+mod server;
+mod site;
+mod stream;
+
+pub use call::{Call, Nothing};
+pub use carry_out::Control;
+pub use clock::{ClockChange, ClockReading};
+pub use error::{ControlError, ErrorBody, ErrorDetail};
+pub use faults::{FaultPlan, FaultRule, OperationInfo, Operations, RuleId};
+pub use journal::{JournalPage, JournalQuery};
+pub use moment::Moment;
+pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable};
+pub use registries::{Certificate, Registries, Registry, Status};
+pub(crate) use site::Site;
+
+use call::{Visitor, calls};
+
+calls! {
+    /// What runs here, and where.
+    GetOverview = GET "/_emulator", Nothing, Nothing => Overview,
+        |control, _, _| Ok(control.overview());
+
+    /// Shell variables that point programs here.
+    GetEnvironment = GET "/_emulator/environment", Nothing, Nothing => Environment,
+        |control, _, _| control.environment();
+
+    /// Everything that can be asked of the emulated services, and what it can be struck with.
+    GetOperations = GET "/_emulator/operations", Nothing, Nothing => Operations,
+        |_, _, _| Ok(Operations::all());
+
+    /// The rules in force, in the order they are tried, and how often each has struck.
+    GetFaults = GET "/_emulator/faults", Nothing, Nothing => FaultPlan,
+        |control, _, _| Ok(control.faults());
+
+    /// Adds a rule after those in force. One that could never strike is refused.
+    AddFault = POST "/_emulator/faults", Nothing, crate::faults::Fault => FaultRule,
+        |control, _, fault| control.add_fault(fault);
+
+    /// Removes every rule.
+    ClearFaults = DELETE "/_emulator/faults", Nothing, Nothing => FaultPlan,
+        |control, _, _| Ok(control.clear_faults());
+
+    /// Removes one rule.
+    RemoveFault = DELETE "/_emulator/faults/{id}", RuleId, Nothing => FaultPlan,
+        |control, rule, _| control.remove_fault(rule.id);
+
+    /// What time it is here.
+    GetClock = GET "/_emulator/clock", Nothing, Nothing => ClockReading,
+        |control, _, _| Ok(control.clock());
+
+    /// Freezes, sets, advances or runs the clock. Whatever falls due happens at once.
+    ChangeClock = PATCH "/_emulator/clock", Nothing, ClockChange => ClockReading,
+        |control, _, change| control.change_clock(change);
+
+    /// The code that the next generateVerificationCode will hand out, if it was chosen beforehand.
+    GetNextCode = GET "/_emulator/next-code", Nothing, Nothing => NextCode,
+        |control, _, _| Ok(control.next_code());
+
+    /// Chooses the code that the next generateVerificationCode hands out, of whichever certificate; null leaves
+    /// it to chance again.
+    SetNextCode = PUT "/_emulator/next-code", Nothing, NextCode => NextCode,
+        |control, _, next| control.set_next_code(next.code);
+
+    /// What happened, oldest first.
+    GetJournal = GET "/_emulator/journal", JournalQuery, Nothing => JournalPage,
+        |control, query, _| control.journal(&query);
+
+    /// The DPS instances and their certificates, as the portal shows them.
+    GetRegistries = GET "/_emulator/registries", Nothing, Nothing => Registries,
+        |control, _, _| Ok(control.registries());
+
+    /// Puts everything back to how it was at start: services, faults, clock and journal.
+    PostReset = POST "/_emulator/reset", Nothing, Reset => Overview,
+        |control, _, reset| Ok(control.reset(reset));
+}

@@ -1,0 +1,153 @@
+//! The control API for tests in the same process, and what every other way in ends at.
+
+use std::sync::Arc;
+
+use super::clock::{ClockChange, ClockReading};
+use super::error::ControlError;
+use super::faults::{FaultPlan, FaultRule};
+use super::journal::{JournalPage, JournalQuery};
+use super::overview::{Environment, NextCode, Overview, Reset};
+use super::registries::Registries;
+use super::site::Site;
+use crate::faults::Fault;
+use crate::running::Emulator;
+
+/// The longest verification code that can be chosen. Hostile ones are a reason to choose one.
+const LONGEST_CODE: usize = 16 * 1024;
+
+/// Steers one emulator; cheap to clone.
+///
+/// ```
+/// use keyholder_emulator::control::{ClockChange, Moment};
+/// use keyholder_emulator::{Emulator, World};
+///
+/// let control = Emulator::new(World::tutorial(7)).control();
+/// let then = Moment::parse("2021-10-15T18:46:06Z")?;
+/// control.change_clock(ClockChange::freeze(Some(then)))?;
+/// control.set_next_code(Some("6F1C4B0C87D9E0".to_owned()))?;
+/// assert_eq!(control.clock().now, then);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Control {
+    emulator: Emulator,
+    site: Option<Arc<Site>>,
+}
+
+impl Emulator {
+    /// The control API of this emulator.
+    pub fn control(&self) -> Control {
+        Control { emulator: self.clone(), site: None }
+    }
+}
+
+impl Control {
+    /// Of an emulator with addresses.
+    pub(crate) fn at(site: Arc<Site>, emulator: Emulator) -> Control {
+        Control { emulator, site: Some(site) }
+    }
+
+    pub(crate) fn emulator(&self) -> &Emulator {
+        &self.emulator
+    }
+
+    /// What runs here, and where.
+    pub fn overview(&self) -> Overview {
+        let clock = self.clock();
+        self.emulator.look(|world, _| Overview {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: world.seed,
+            strict: world.strict,
+            clock,
+            newest: world.journal.written(),
+            hits: world.faults.hits(),
+            addresses: self.site.as_ref().map(|site| site.addresses(world.key_vaults.names())),
+        })
+    }
+
+    /// Shell variables that point programs here.
+    pub fn environment(&self) -> Result<Environment, ControlError> {
+        Ok(self.site()?.environment())
+    }
+
+    /// The CA that clients of the TLS port have to trust.
+    pub fn ca_pem(&self) -> Result<&[u8], ControlError> {
+        Ok(&self.site()?.ca_pem)
+    }
+
+    /// The rules in force, in the order they are tried.
+    pub fn faults(&self) -> FaultPlan {
+        self.emulator.look(|world, _| FaultPlan::of(&world.faults))
+    }
+
+    /// Adds a rule after those in force, unless it could never strike.
+    pub fn add_fault(&self, fault: Fault) -> Result<FaultRule, ControlError> {
+        self.emulator.with(|world, _| Ok(FaultRule::of(world.faults.try_add(fault)?)))
+    }
+
+    /// Removes every rule.
+    pub fn clear_faults(&self) -> FaultPlan {
+        self.emulator.with(|world, _| {
+            world.faults.clear();
+            FaultPlan::of(&world.faults)
+        })
+    }
+
+    /// Removes one rule.
+    pub fn remove_fault(&self, id: u64) -> Result<FaultPlan, ControlError> {
+        self.emulator.with(|world, _| match world.faults.remove(id) {
+            true => Ok(FaultPlan::of(&world.faults)),
+            false => Err(ControlError::NoSuchRule(id)),
+        })
+    }
+
+    /// What time it is.
+    pub fn clock(&self) -> ClockReading {
+        ClockReading::of(self.emulator.clock())
+    }
+
+    /// Freezes, sets, advances or runs the clock.
+    pub fn change_clock(&self, change: ClockChange) -> Result<ClockReading, ControlError> {
+        self.emulator.move_clock(|clock| change.apply(clock))?;
+        Ok(self.clock())
+    }
+
+    /// The code chosen for the next challenge.
+    pub fn next_code(&self) -> NextCode {
+        self.emulator.look(|world, _| NextCode { code: world.arm.next_code().map(str::to_owned) })
+    }
+
+    /// Chooses the code for the next challenge, of whichever certificate; `None` leaves it to chance.
+    pub fn set_next_code(&self, code: Option<String>) -> Result<NextCode, ControlError> {
+        if code.as_ref().is_some_and(|code| !(1..=LONGEST_CODE).contains(&code.len())) {
+            return Err(ControlError::invalid(format!(
+                "a code has 1 to {LONGEST_CODE} bytes; send null to leave it to chance"
+            )));
+        }
+        self.emulator.with(|world, _| match &code {
+            Some(code) => world.arm.set_next_code(code),
+            None => world.arm.forget_next_code(),
+        });
+        Ok(NextCode { code })
+    }
+
+    /// Some of what happened, oldest first.
+    pub fn journal(&self, query: &JournalQuery) -> Result<JournalPage, ControlError> {
+        self.emulator.look(|world, _| query.page(&world.journal))
+    }
+
+    /// The DPS instances and their certificates.
+    pub fn registries(&self) -> Registries {
+        self.emulator.look(|world, _| Registries::of(&world.arm))
+    }
+
+    /// Puts everything back to how it was at start.
+    pub fn reset(&self, reset: Reset) -> Overview {
+        self.emulator.reset(reset.seed);
+        self.overview()
+    }
+
+    fn site(&self) -> Result<&Site, ControlError> {
+        self.site.as_deref().ok_or(ControlError::NoAddresses)
+    }
+}

@@ -1,0 +1,135 @@
+//! The control API over HTTP, on the listener without TLS.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, RawPathParams, RawQuery, Request, State};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{MethodFilter, any, get, on};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{Method, StatusCode, Uri};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::{Call, Visitor};
+use super::carry_out::Control;
+use super::error::ControlError;
+use super::{guard, stream, visit};
+
+/// The journal as it is written. Not in the table of calls, for its answer has no end.
+pub(super) const STREAM: &str = "/_emulator/journal/stream";
+/// The CA that clients of the TLS port have to trust, for those who fetch it rather than read the file.
+pub(super) const CA: &str = "/_emulator/ca.pem";
+/// A snapshot of a large world has some megabytes.
+const MAX_BODY: usize = 64 << 20;
+
+impl Control {
+    /// Every path of the control API. Merged into a server's own, it leaves the others alone.
+    pub(crate) fn routes(&self) -> Router {
+        let mut routes = Routes(Router::new());
+        visit(&mut routes);
+        let Routes(routes) = routes;
+        routes
+            .route(STREAM, get(stream::follow))
+            .route(CA, get(ca))
+            .method_not_allowed_fallback(not_allowed)
+            .route("/_emulator/{*path}", any(unknown))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(from_fn(guarded))
+            .with_state(self.clone())
+    }
+}
+
+struct Routes(Router<Control>);
+
+impl Visitor for Routes {
+    fn call<C: Call>(&mut self) {
+        let filter = MethodFilter::try_from(C::METHOD).expect("every method of the table has a filter");
+        let routes = std::mem::take(&mut self.0);
+        self.0 = routes.route(C::PATH, on(filter, answer::<C>));
+    }
+}
+
+async fn guarded(request: Request, next: Next) -> Response {
+    if let Err(error) = guard::check(request.method(), request.headers()) {
+        return error.into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    // What is true now is not in a minute; and a snapshot, which holds keys, is in nobody's cache.
+    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    // No page of another origin may embed an answer as something else than it is.
+    for (name, value) in
+        [("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin")]
+    {
+        headers.insert(HeaderName::from_static(name), http::HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn answer<C: Call>(
+    State(control): State<Control>,
+    path: RawPathParams,
+    RawQuery(query): RawQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ControlError> {
+    let parameters = parameters::<C::Parameters>(&path, query.as_deref())?;
+    let body = read_body::<C>(&body.map_err(|_| ControlError::TooLarge(MAX_BODY))?)?;
+    Ok(json(&C::carry_out(&control, parameters, body)?))
+}
+
+/// Reads the parameters of a call out of path and query.
+pub(super) fn parameters<T: DeserializeOwned>(
+    path: &RawPathParams,
+    query: Option<&str>,
+) -> Result<T, ControlError> {
+    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+    pairs.extend_pairs(path);
+    pairs.extend_pairs(url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()));
+    serde_urlencoded::from_str(&pairs.finish())
+        .map_err(|error| ControlError::invalid(format!("the parameters are not understood: {error}")))
+}
+
+/// A call without a body takes `{}` too, so that every change can be sent alike.
+fn read_body<C: Call>(body: &[u8]) -> Result<C::Body, ControlError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        ControlError::invalid(format!("this is not the body that {} {} takes: {error}", C::METHOD, C::PATH))
+    })
+}
+
+async fn ca(State(control): State<Control>) -> Result<Response, ControlError> {
+    let pem = control.ca_pem()?.to_vec();
+    Ok(([(CONTENT_TYPE, "application/x-pem-file")], pem).into_response())
+}
+
+async fn unknown(uri: Uri) -> ControlError {
+    ControlError::NoSuchPath(uri.path().to_owned())
+}
+
+async fn not_allowed(method: Method) -> ControlError {
+    ControlError::Method(method.to_string())
+}
+
+/// Indented, because people read it in a terminal.
+fn json(body: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(body) {
+        Ok(mut text) => {
+            text.push('\n');
+            ([(CONTENT_TYPE, "application/json")], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        let (status, _) = self.kind();
+        (status, Json(self.body())).into_response()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Where a running emulator can be reached, and what its programs are told of it.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::overview::{Addresses, Environment, Variable};
+use crate::world::VAULT;
+
+/// What a person's programs ask the managed identity endpoint with; the app has a header of its own.
+const OPERATOR_HEADER: &str = "operator";
+
+/// The sockets and files of one running emulator.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    /// Azure Resource Manager; the vaults are on the same port.
+    pub(crate) arm: Url,
+    /// The managed identity endpoint.
+    pub(crate) identity: Url,
+    /// The Functions host.
+    pub(crate) functions: Url,
+    /// The CA that clients have to trust.
+    pub(crate) ca_pem: Vec<u8>,
+    /// A file with that CA alone.
+    pub(crate) ca_file: PathBuf,
+    /// One with that CA beside those this machine trusts anyway.
+    pub(crate) ca_bundle: PathBuf,
+}
+
+impl Site {
+    /// A vault.
+    pub(crate) fn vault(&self, name: &str) -> Url {
+        let mut url = self.arm.clone();
+        url.set_host(Some(&format!("{name}.vault.localhost"))).expect("a vault's name fits into a host's");
+        url
+    }
+
+    pub(super) fn addresses<'v>(&self, vaults: impl Iterator<Item = &'v str>) -> Addresses {
+        Addresses {
+            arm: bare(&self.arm),
+            vaults: vaults.map(|name| (name.to_owned(), bare(&self.vault(name)))).collect(),
+            identity: self.identity.to_string(),
+            functions: bare(&self.functions),
+            ca_file: self.ca_file.display().to_string(),
+        }
+    }
+
+    pub(super) fn environment(&self) -> Environment {
+        let bundle = self.ca_bundle.display().to_string();
+        let variables = [
+            ("CURL_CA_BUNDLE", bundle.clone(), "curl"),
+            ("REQUESTS_CA_BUNDLE", bundle.clone(), "az and other Python programs"),
+            ("SSL_CERT_FILE", bundle, "OpenSSL, and with it Rust, Ruby and Go programs"),
+            ("NODE_EXTRA_CA_CERTS", self.ca_file.display().to_string(), "Node"),
+            ("IDENTITY_ENDPOINT", self.identity.to_string(), "Azure SDKs: the managed identity"),
+            ("IDENTITY_HEADER", OPERATOR_HEADER.to_owned(), "Azure SDKs: the managed identity"),
+            ("NO_PROXY", "localhost,.localhost,127.0.0.1".to_owned(), "whoever would ask a proxy"),
+            ("ARM_ENDPOINT", bare(&self.arm), "scripts: Azure Resource Manager"),
+            ("VAULT_URL", bare(&self.vault(VAULT)), "scripts: the vault that is there at start"),
+            ("KEYHOLDER_ARM_ENDPOINT", bare(&self.arm), "Keyholder"),
+            ("KEYHOLDER_VAULTS", bare(&self.vault(VAULT)), "Keyholder"),
+        ];
+        let variable = |(name, value, purpose): (&str, String, &str)| Variable {
+            name: name.to_owned(),
+            value,
+            purpose: purpose.to_owned(),
+        };
+        Environment { variables: variables.map(variable).to_vec() }
+    }
+}
+
+/// Without the slash that means nothing and breaks what is put together of it.
+fn bare(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
