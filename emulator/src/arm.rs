@@ -43,7 +43,7 @@ pub fn handle(
     effect: Option<Effect>,
     now: OffsetDateTime,
 ) -> Response {
-    let visit = Visit { route, request, effect, now, origin: origin(request) };
+    let visit = Visit { route, request, effect, now, origin: exchange::origin(request) };
     let mut response =
         visit.answer(world).unwrap_or_else(|problem| problem.answer(&visit.origin, now, &mut world.random));
     answers::add_headers(&mut response, request.method(), now, &mut world.random);
@@ -166,10 +166,4 @@ impl Visit<'_> {
         host.is_some_and(|host| host.eq_ignore_ascii_case(exchange::authority(self.request)))
             || ["https://management.azure.com", "https://management.core.windows.net"].contains(&audience)
     }
-}
-
-/// Where the caller reached us. Only wiremock hands over the scheme; the listener has TLS in front of ARM.
-fn origin(request: &Request) -> String {
-    let scheme = request.uri().scheme_str().unwrap_or("https");
-    format!("{scheme}://{}", exchange::authority(request))
 }

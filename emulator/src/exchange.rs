@@ -48,6 +48,13 @@ pub fn authority(request: &Request) -> &str {
     }
 }
 
+/// Where the caller reached us: scheme, host and port. Only wiremock hands over the scheme; the listener has TLS in
+/// front of everything that tells its own address.
+pub fn origin(request: &Request) -> String {
+    let scheme = request.uri().scheme_str().unwrap_or("https");
+    format!("{scheme}://{}", authority(request))
+}
+
 /// The first value of a query parameter, decoded. Names may be percent-encoded too: the JavaScript SDK
 /// sends `api%2Dversion`.
 pub fn query(request: &Request, name: &str) -> Option<String> {

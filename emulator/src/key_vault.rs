@@ -13,7 +13,7 @@ mod collection;
 mod creation;
 mod deleted;
 mod import;
-mod jwk;
+pub(crate) mod jwk;
 mod key_operation;
 mod key_spec;
 mod key_usage;

@@ -18,7 +18,7 @@ use crate::identity::APP_HEADER;
 use crate::listener;
 use crate::running::Emulator;
 use crate::tls::ServerIdentity;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT, World};
+use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT, World};
 
 /// The function that uploads are delivered to.
 const FUNCTION: &str = "VerifyOnUpload";
@@ -186,6 +186,11 @@ impl LocalAzure {
         self.site.identity.clone()
     }
 
+    /// Entra ID, for the tenant that is there at start.
+    pub fn authority(&self) -> Url {
+        self.site.authority()
+    }
+
     /// The Functions host.
     pub fn functions_host(&self) -> &FunctionsHost {
         &self.functions_host
@@ -226,6 +231,8 @@ fn app_environment(site: &Site) -> Vec<(String, String)> {
         ("IDENTITY_ENDPOINT", site.identity.to_string()),
         (IDENTITY_HEADER, APP_HEADER.to_owned()),
         ("AZURE_CLIENT_ID", String::new()),
+        ("AZURE_TENANT_ID", TENANT.to_owned()),
+        ("AZURE_AUTHORITY_HOST", without_slash(&site.arm)),
         ("SSL_CERT_FILE", site.ca_file.display().to_string()),
         ("NO_PROXY", "localhost,127.0.0.1".to_owned()),
     ];

@@ -26,8 +26,10 @@ macro_rules! operations {
 }
 
 operations! {
-    /// A token from the managed identity endpoint.
+    /// A token, of managed identity or of Entra ID itself.
     GetToken = "identity.getToken",
+    /// Where Entra ID hands out tokens, and the keys it signs them with.
+    GetOpenIdMetadata = "identity.getOpenIdMetadata",
     /// Metadata, tenants, subscriptions, resource groups and instances.
     Arm = "arm.other",
     /// The certificates of one DPS instance.

@@ -70,6 +70,7 @@ fn addresses(azure: &LocalAzure) -> String {
     let (arm, vault, identity) = (azure.arm(), azure.vault(VAULT), azure.identity());
     let (arm, vault) = (arm.as_str().trim_end_matches('/'), vault.as_str().trim_end_matches('/'));
     let functions = azure.functions_host().webhook("VerifyOnUpload");
+    let authority = azure.authority();
     let ca = azure.ca_file().display();
     let audience = vault.replacen(&format!("{VAULT}."), "", 1);
     let id = certificate_id("my-root-ca");
@@ -78,6 +79,7 @@ fn addresses(azure: &LocalAzure) -> String {
 ARM               {arm}
 Key Vault         {vault}
 managed identity  {identity}
+Entra ID          {authority}
 Functions host    {functions}
 CA to trust       {ca}
 

@@ -56,7 +56,7 @@ pub struct World {
 /// Which service a request is for, parsed far enough to name the operation and its object.
 #[derive(Debug)]
 enum Route {
-    Identity,
+    Identity(identity::Route),
     Arm(arm::Route),
     KeyVault(key_vault::Route),
     Unknown,
@@ -156,7 +156,7 @@ impl World {
         now: OffsetDateTime,
     ) -> Response {
         match route {
-            Route::Identity => identity::handle(self, request, now),
+            Route::Identity(route) => identity::handle(self, route, request, now),
             Route::Arm(route) => arm::handle(self, route, request, fault, now),
             Route::KeyVault(route) => key_vault::handle(self, route, request, now),
             Route::Unknown => exchange::empty(StatusCode::NOT_FOUND),
@@ -168,8 +168,8 @@ impl Route {
     fn of(request: &Request) -> Route {
         if let Some(route) = key_vault::Route::parse(request) {
             Route::KeyVault(route)
-        } else if identity::is_token_request(request) {
-            Route::Identity
+        } else if let Some(route) = identity::Route::parse(request) {
+            Route::Identity(route)
         } else if let Some(route) = arm::Route::parse(request) {
             Route::Arm(route)
         } else {
@@ -180,7 +180,7 @@ impl Route {
     /// A call without a token asks a vault for the challenge, whatever else it asks for.
     fn operation(&self, request: &Request) -> Operation {
         match self {
-            Route::Identity => Operation::GetToken,
+            Route::Identity(route) => route.operation(),
             Route::Arm(route) => route.operation(),
             Route::KeyVault(_) if !request.headers().contains_key(header::AUTHORIZATION) => {
                 Operation::VaultChallenge
@@ -192,7 +192,7 @@ impl Route {
 
     fn object(&self) -> String {
         match self {
-            Route::Identity => identity::OBJECT.to_owned(),
+            Route::Identity(route) => route.object().to_owned(),
             Route::Arm(route) => route.object(),
             Route::KeyVault(route) => route.object(),
             Route::Unknown => String::new(),
@@ -203,7 +203,7 @@ impl Route {
     fn certificate(&self) -> Option<&str> {
         match self {
             Route::Arm(route) => route.certificate_id(),
-            Route::Identity | Route::KeyVault(_) | Route::Unknown => None,
+            Route::Identity(_) | Route::KeyVault(_) | Route::Unknown => None,
         }
     }
 
@@ -212,7 +212,7 @@ impl Route {
         match self {
             Route::Arm(route) => arm::fault(route, status, now, random),
             Route::KeyVault(route) => key_vault::fault(route, status, random),
-            Route::Identity => identity::fault(status),
+            Route::Identity(route) => identity::fault(route, status, now, random),
             Route::Unknown => exchange::empty(status),
         }
     }

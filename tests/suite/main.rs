@@ -13,6 +13,7 @@ mod failures;
 mod finding;
 mod fuzz_smoke;
 mod harness;
+mod identities;
 mod infrastructure;
 mod invocations;
 mod key_matrix;

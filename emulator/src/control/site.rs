@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::overview::{Addresses, Environment, Variable};
-use crate::world::VAULT;
+use crate::world::{TENANT, VAULT};
 
 /// What a person's programs ask the managed identity endpoint with; the app has a header of its own.
 const OPERATOR_HEADER: &str = "operator";
@@ -35,6 +35,13 @@ impl Site {
         url
     }
 
+    /// Entra ID, for the tenant that is there at start.
+    pub(crate) fn authority(&self) -> Url {
+        let mut url = self.arm.clone();
+        url.set_path(TENANT);
+        url
+    }
+
     pub(super) fn addresses<'v>(&self, vaults: impl Iterator<Item = &'v str>) -> Addresses {
         Addresses {
             arm: bare(&self.arm),
@@ -54,6 +61,8 @@ impl Site {
             ("NODE_EXTRA_CA_CERTS", self.ca_file.display().to_string(), "Node"),
             ("IDENTITY_ENDPOINT", self.identity.to_string(), "Azure SDKs: the managed identity"),
             ("IDENTITY_HEADER", OPERATOR_HEADER.to_owned(), "Azure SDKs: the managed identity"),
+            ("AZURE_AUTHORITY_HOST", bare(&self.arm), "Azure SDKs: Entra ID"),
+            ("AZURE_TENANT_ID", TENANT.to_owned(), "Azure SDKs: Entra ID"),
             ("NO_PROXY", "localhost,.localhost,127.0.0.1".to_owned(), "whoever would ask a proxy"),
             ("ARM_ENDPOINT", bare(&self.arm), "scripts: Azure Resource Manager"),
             ("VAULT_URL", bare(&self.vault(VAULT)), "scripts: the vault that is there at start"),

@@ -97,12 +97,16 @@ fn remedy(operation: Operation, effect: Effect) -> Option<&'static str> {
 
 /// What the operation is about, when it is never about the object.
 fn only_objects(operation: Operation, object: &str) -> Option<&'static str> {
+    let is = |name: &str| object.eq_ignore_ascii_case(name);
     match operation {
-        Operation::GetToken if !object.eq_ignore_ascii_case(identity::OBJECT) => {
-            Some("\"managed identity\", or nothing for every call")
+        Operation::GetToken if !is(identity::OBJECT) && !is(identity::AUTHORITY) => {
+            Some("\"managed identity\", \"Entra ID\", or nothing for every call")
+        }
+        Operation::GetOpenIdMetadata if !is(identity::AUTHORITY) => {
+            Some("\"Entra ID\", or nothing for every call")
         }
         Operation::Unknown if !object.is_empty() => Some("nothing, for every call"),
-        Operation::GetToken | Operation::Unknown => None,
+        Operation::GetToken | Operation::GetOpenIdMetadata | Operation::Unknown => None,
         _ if object.is_empty() => Some("the object as the journal does, or nothing for every call"),
         _ => None,
     }

@@ -6,12 +6,13 @@
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
-use openssl::pkey::Private;
+use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
 use serde_json::{Value, json};
 
 use crate::hidden::Hidden;
 use crate::jose;
+use crate::key_vault::jwk;
 
 /// The issuer's key.
 #[derive(Clone, Debug)]
@@ -27,6 +28,16 @@ impl SigningKey {
         let key = EcKey::generate(&group)?;
         let id = jose::base64url(sha256(&key.public_key_to_der()?));
         Ok(SigningKey { id, key: Hidden(key) })
+    }
+
+    /// The public half, as a stranger needs it to check a token.
+    pub(super) fn public(&self, issuer: &str) -> Value {
+        let key = PKey::from_ec_key(self.key.0.clone()).and_then(|key| jwk::public_half(&key));
+        let mut key = key.expect("OpenSSL reads the key it made");
+        for (name, value) in [("use", "sig"), ("alg", "ES256"), ("kid", &self.id), ("issuer", issuer)] {
+            key[name] = json!(value);
+        }
+        key
     }
 
     /// A token that makes these claims.

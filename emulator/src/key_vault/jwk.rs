@@ -27,7 +27,7 @@ pub(super) fn check(key: &PKeyRef<Private>) -> Result<(), Refusal> {
 }
 
 /// The public half of a key: `kty`, and the numbers in base64url.
-pub(super) fn public_half<T: HasPublic>(key: &PKeyRef<T>) -> Result<Value, ErrorStack> {
+pub(crate) fn public_half<T: HasPublic>(key: &PKeyRef<T>) -> Result<Value, ErrorStack> {
     if let Ok(rsa) = key.rsa() {
         let number = |number: &BigNumRef| jose::base64url(number.to_vec());
         return Ok(json!({ "kty": "RSA", "n": number(rsa.n()), "e": number(rsa.e()) }));

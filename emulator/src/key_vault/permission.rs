@@ -90,6 +90,7 @@ fn data_action(operation: Operation) -> Option<&'static str> {
         PurgeSecret => "Microsoft.KeyVault/vaults/secrets/purge/action",
         Vault | VaultChallenge => return None,
         GetToken
+        | GetOpenIdMetadata
         | Arm
         | ListCertificates
         | GetCertificate
