@@ -63,7 +63,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Handler => return keyholder_functions::handler::main(),
+        Command::Handler => return keyholder_functions::handler::main(&[]),
         Command::Demo { seed } => run_demo(seed),
         Command::Up { port, identity_port, functions_port, strict, rbac, app, seed } => {
             let ports = Ports { services: port, identity: identity_port, functions: functions_port };

@@ -1,4 +1,4 @@
-//! The server, built from settings: what `main` runs and what tests start.
+//! What front doors have in common: a verifier wired to Azure, and, except on AWS Lambda, a server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use keyholder::azure::AzureVerifier;
-use keyholder::{Settings, azure, http_client};
+use keyholder::{Settings, azure, http_client, telemetry};
 use tokio::net::TcpListener;
 
-use crate::routes;
-
-/// The handler, bound to its port and not yet serving.
+/// A front door, bound to its port and not yet serving.
 #[derive(Debug)]
 pub struct Application {
     listener: TcpListener,
@@ -29,19 +27,30 @@ pub enum StartError {
     Azure(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Application {
-    /// Wires the app to Azure as the settings say.
-    pub fn build(settings: &Settings, listener: TcpListener) -> Result<Application, StartError> {
-        let client = http_client::build().map_err(|error| StartError::Client(error.into()))?;
-        let verifier = azure::verifier(settings, &client).map_err(|error| StartError::Azure(error.into()))?;
-        Ok(Application::with_verifier(Arc::new(verifier), listener))
-    }
+/// Starts logging as the settings say; what is wrong with them otherwise.
+pub fn start_logging(settings: &Settings) -> Result<(), String> {
+    telemetry::start(&settings.log).map_err(|invalid| {
+        format!(
+            "The app setting KEYHOLDER_LOG cannot be used: {invalid}. It is a tracing filter; for example \
+             KEYHOLDER_LOG=info,keyholder=debug"
+        )
+    })
+}
 
-    /// Serves a verifier that was wired elsewhere.
-    pub fn with_verifier(verifier: Arc<AzureVerifier>, listener: TcpListener) -> Application {
-        let warm = verifier.clone();
-        tokio::spawn(async move { warm.warm_up().await });
-        Application { listener, router: routes::router(verifier) }
+/// Wires a verifier to Azure as the settings say, and has it prepare for its first run.
+pub fn verifier(settings: &Settings) -> Result<Arc<AzureVerifier>, StartError> {
+    let client = http_client::build().map_err(|error| StartError::Client(error.into()))?;
+    let verifier = azure::verifier(settings, &client).map_err(|error| StartError::Azure(error.into()))?;
+    let verifier = Arc::new(verifier);
+    let warm = verifier.clone();
+    tokio::spawn(async move { warm.warm_up().await });
+    Ok(verifier)
+}
+
+impl Application {
+    /// Routes on a listener.
+    pub fn new(router: Router, listener: TcpListener) -> Application {
+        Application { listener, router }
     }
 
     /// Where it listens.

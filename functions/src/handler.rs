@@ -1,46 +1,62 @@
-//! The program that the Functions host starts.
+//! The program that the Functions host starts, and that serves the webhook wherever there is no such host.
 
 use std::env;
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
-use keyholder::{Settings, telemetry};
+use axum::Router;
+use keyholder::Settings;
+use keyholder::config::Webhook;
 use tokio::net::TcpListener;
 use tokio::signal;
 use tracing::{error, info};
 
-use crate::application::Application;
+use crate::application::{self, Application};
+use crate::{routes, webhook};
 
 /// Set by the host: where to listen.
 const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
 
 /// The host restarts a process that ends with anything but 0, and never one that ends with 0.
 const FAILED: u8 = 1;
-/// The settings are wrong: restarting will not help, but the host has no word for that.
+/// The arguments or settings are wrong: restarting will not help, but the host has no word for that.
 const MISCONFIGURED: u8 = 2;
 
+const HELP: &str = "\
+Verifies the CA certificates that are uploaded to Azure IoT Hub Device Provisioning Service.
+
+Usage: handler                    as a custom handler; the Azure Functions host starts it so
+       handler --webhook ADDRESS  as Event Grid's webhook, POST /eventgrid, on a machine or in a container
+
+ADDRESS is a host and a port, such as 0.0.0.0:8080. It speaks plain HTTP; Event Grid wants https with a public
+certificate, so put whatever ends TLS in front of it. Settings are environment variables; those that are missing or
+wrong are named.
+
+Exit codes: 0 told to stop, 1 failed, 2 arguments or settings cannot be used.
+";
+
+/// Where events come from.
+enum FrontDoor {
+    FunctionsHost { port: u16 },
+    Webhook { address: String, webhook: Webhook },
+}
+
 /// Runs until it is told to stop.
-pub fn main() -> ExitCode {
-    let settings = match Settings::read(|name| env::var(name).ok()) {
-        Ok(settings) => settings,
-        Err(invalid) => return refuse(&invalid.to_string()),
+pub fn main(arguments: &[String]) -> ExitCode {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let read = match arguments.as_slice() {
+        ["--help" | "-h"] => return say(HELP),
+        ["--version" | "-V"] => return say(concat!("handler ", env!("CARGO_PKG_VERSION"), "\n")),
+        [] => for_functions_host(),
+        ["--webhook", address] => for_webhook(address),
+        _ => Err(format!("The arguments {arguments:?} are not understood.\n\n{HELP}")),
     };
-    if let Err(invalid) = telemetry::start(&settings.log) {
-        return refuse(&format!(
-            "The app setting KEYHOLDER_LOG cannot be used: {invalid}. It is a tracing filter; for example \
-             KEYHOLDER_LOG=info,keyholder=debug"
-        ));
-    }
-    let port = match env::var(PORT).ok().and_then(|port| port.parse().ok()) {
-        Some(port) => port,
-        None => {
-            return refuse(&format!(
-                "{PORT} is not a port. The Functions host sets it; to try the app on this machine: cargo run -- up"
-            ));
-        }
+    let (settings, front_door) = match read {
+        Ok(read) => read,
+        Err(problem) => return refuse(&problem),
     };
-    match serve(&settings, port) {
+    match serve(&settings, front_door) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!("{}", keyholder::error::chain(failure.as_ref()));
@@ -49,12 +65,32 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn serve(settings: &Settings, port: u16) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
-        format!("127.0.0.1:{port}, the address the Functions host chose ({PORT}), cannot be used: {error}")
+fn for_functions_host() -> Result<(Settings, FrontDoor), String> {
+    let settings = Settings::read(variable).map_err(|invalid| invalid.to_string())?;
+    application::start_logging(&settings)?;
+    let port = variable(PORT).and_then(|port| port.parse().ok()).ok_or_else(|| {
+        format!(
+            "{PORT} is not a port. The Functions host sets it. To try the app on this machine: cargo run -- up. To \
+             serve Event Grid without a Functions host: handler --webhook ADDRESS"
+        )
     })?;
-    let application = Application::build(settings, listener)?;
+    Ok((settings, FrontDoor::FunctionsHost { port }))
+}
+
+fn for_webhook(address: &str) -> Result<(Settings, FrontDoor), String> {
+    let (settings, webhook) = Webhook::read(variable).map_err(|invalid| invalid.to_string())?;
+    application::start_logging(&settings)?;
+    Ok((settings, FrontDoor::Webhook { address: address.to_owned(), webhook }))
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+#[tokio::main]
+async fn serve(settings: &Settings, front_door: FrontDoor) -> Result<(), Box<dyn Error>> {
+    let listener = front_door.bind().await?;
+    let application = Application::new(front_door.router(settings)?, listener);
     info!(
         address = %application.address()?,
         serves = %settings.registries,
@@ -65,6 +101,33 @@ async fn serve(settings: &Settings, port: u16) -> Result<(), Box<dyn Error>> {
     application.run_until(stopped()).await?;
     info!("stopped");
     Ok(())
+}
+
+impl FrontDoor {
+    async fn bind(&self) -> Result<TcpListener, String> {
+        match self {
+            FrontDoor::FunctionsHost { port } => {
+                TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).await.map_err(|error| {
+                    format!(
+                        "127.0.0.1:{port}, the address the Functions host chose ({PORT}), cannot be used: {error}"
+                    )
+                })
+            }
+            FrontDoor::Webhook { address, .. } => TcpListener::bind(address).await.map_err(|error| {
+                format!(
+                    "{address} cannot be listened on: {error}. It is a host and a port; for example --webhook 0.0.0.0:8080"
+                )
+            }),
+        }
+    }
+
+    fn router(self, settings: &Settings) -> Result<Router, application::StartError> {
+        let verifier = application::verifier(settings)?;
+        Ok(match self {
+            FrontDoor::FunctionsHost { .. } => routes::router(verifier),
+            FrontDoor::Webhook { webhook, .. } => webhook::router(verifier, webhook),
+        })
+    }
 }
 
 /// Ctrl-C, or SIGTERM where there is such a thing. (The Functions host sends neither; it kills.)
@@ -90,4 +153,10 @@ async fn stopped() {
 fn refuse(problem: &str) -> ExitCode {
     eprintln!("{problem}");
     ExitCode::from(MISCONFIGURED)
+}
+
+#[allow(clippy::print_stdout)]
+fn say(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
 }

@@ -5,9 +5,13 @@
 //! starts exactly as `main` does, and [`handler`] is that `main`.
 
 pub mod application;
+mod deliveries;
 pub mod envelope;
 pub mod handler;
 pub mod routes;
+#[cfg(test)]
+mod testing;
+pub mod webhook;
 
 pub use application::Application;
 

@@ -3,14 +3,20 @@
 //! They are read through a look-up rather than from the environment, so that a test hands in a map. Every
 //! wrong one is reported at once, by name, with its form and an example.
 
-use std::fmt;
+mod setting;
+mod webhook;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use url::{Host, Url};
 
+pub use setting::InvalidSettings;
+pub use webhook::{Subscriptions, WEBHOOK_NAMES, Webhook};
+
 use crate::trust::Registries;
 use crate::verifier::Limits;
+use setting::Setting;
 
 /// ARM of the public cloud.
 const PUBLIC_ARM: &str = "https://management.azure.com";
@@ -73,26 +79,6 @@ pub enum Identity {
     Developer,
 }
 
-/// The settings that are missing or wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidSettings(Vec<InvalidSetting>);
-
-/// One of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct InvalidSetting {
-    name: &'static str,
-    problem: String,
-    form: &'static str,
-    example: &'static str,
-}
-
-/// A setting: its name, the form of its value, and an example.
-struct Setting {
-    name: &'static str,
-    form: &'static str,
-    example: &'static str,
-}
-
 const REGISTRIES: Setting = Setting {
     name: "KEYHOLDER_REGISTRIES",
     form: "comma-separated ids of the DPS instances, resource groups or subscriptions to serve",
@@ -132,8 +118,8 @@ const LOG: &str = "KEYHOLDER_LOG";
 impl Settings {
     /// Reads them all through a look-up by name; an empty value counts as none.
     pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Settings, InvalidSettings> {
-        let look_up = |name: &str| look_up(name).filter(|value| !value.trim().is_empty());
-        let mut problems = Vec::new();
+        let look_up = &given(&look_up);
+        let mut problems = InvalidSettings::default();
         let registries = REGISTRIES.required(look_up, &mut problems, |text| {
             Registries::parse(text).map_err(|error| error.to_string())
         });
@@ -174,68 +160,14 @@ impl Settings {
                 log,
             })
         };
-        settings().ok_or(InvalidSettings(problems))
+        settings().ok_or(problems)
     }
 }
 
-impl Setting {
-    fn required<T>(
-        &self,
-        look_up: impl Fn(&str) -> Option<String>,
-        problems: &mut Vec<InvalidSetting>,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match look_up(self.name) {
-            Some(text) => self.parsed(&text, problems, parse),
-            None => {
-                problems.push(self.invalid("it is missing".to_owned()));
-                None
-            }
-        }
-    }
-
-    fn optional<T>(
-        &self,
-        look_up: impl Fn(&str) -> Option<String>,
-        problems: &mut Vec<InvalidSetting>,
-        default: T,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match look_up(self.name) {
-            Some(text) => self.parsed(&text, problems, parse),
-            None => Some(default),
-        }
-    }
-
-    fn parsed<T>(
-        &self,
-        text: &str,
-        problems: &mut Vec<InvalidSetting>,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        parse(text.trim()).map_err(|problem| problems.push(self.invalid(problem))).ok()
-    }
-
-    fn invalid(&self, problem: String) -> InvalidSetting {
-        InvalidSetting { name: self.name, problem, form: self.form, example: self.example }
-    }
+/// A look-up for which an empty value counts as none.
+fn given(look_up: impl Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
+    move |name| look_up(name).filter(|value| !value.trim().is_empty())
 }
-
-impl fmt::Display for InvalidSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, setting) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            let InvalidSetting { name, problem, form, example } = setting;
-            write!(
-                f,
-                "{separator}The app setting {name} cannot be used: {problem}. It is {form}; for example {name}={example}"
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for InvalidSettings {}
 
 /// Vault clients speak TLS only, to the vault's own name.
 fn vault_urls(text: &str) -> Result<Vec<Url>, String> {

@@ -24,6 +24,7 @@ pub mod proof;
 pub mod pulled_key;
 pub mod reason;
 pub mod registry;
+pub mod shared_secret;
 pub mod single_flight;
 pub mod sweep;
 pub mod telemetry;

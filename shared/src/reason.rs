@@ -4,8 +4,8 @@
 //! for what time mends and wrong for what a person has to mend, which is therefore told as a success, loudly
 //! logged, and tried again by the sweep.
 
-/// What the Functions host is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the Functions host, or Event Grid itself, is told. Of several the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
     /// 200: it is done.
     Done,
@@ -16,6 +16,14 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The HTTP status. 400, 401, 403 and 413 are none of them: Event Grid would give the event up.
+    pub fn status(self) -> u16 {
+        match self {
+            Answer::Done | Answer::Loud => 200,
+            Answer::DeliverAgain => 503,
+        }
+    }
+
     /// In words.
     pub fn meaning(self) -> &'static str {
         match self {

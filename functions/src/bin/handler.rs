@@ -1,5 +1,7 @@
-//! The Azure Functions custom handler.
+//! The Azure Functions custom handler, and the webhook.
 
 fn main() -> std::process::ExitCode {
-    keyholder_functions::handler::main()
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    keyholder_functions::handler::main(&arguments)
 }

@@ -1,0 +1,183 @@
+//! Event Grid's webhook, for wherever there is no Functions host: AWS Lambda, a container, a machine.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /` | 200: it is there |
+//! | `OPTIONS /eventgrid` | the CloudEvents handshake: 200 with `WebHook-Allowed-Origin`, or 403 |
+//! | `POST /eventgrid` | the Event Grid handshake: 200 with the code, or 403; events: the [table](keyholder::reason) |
+//! | `POST /sweep` | looks for what events missed, as `SweepUnverified` does |
+//!
+//! All but the first need the shared secret, as `?code=` or in the header `x-functions-key` (the names that keys
+//! have in Azure Functions). Event Grid takes 400, 401, 403 and 413 for final, so they are kept for what no
+//! repetition mends: a body that is no event, a caller without the secret, an event subscription that was not
+//! announced, a body larger than any that Event Grid sends.
+
+mod question;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use keyholder::Verifier;
+use keyholder::config::Webhook;
+use keyholder::error::quoted;
+use keyholder::registry::Registry;
+use keyholder::vault::Vault;
+use serde_json::{Value, json};
+use tracing::{error, info};
+
+use crate::deliveries::{self, Handled, MAX_BODY};
+use question::Question;
+
+/// Where a caller puts the secret, unless it is in the query as `code`.
+const KEY_HEADER: &str = "x-functions-key";
+
+struct Front<R, V> {
+    verifier: Arc<Verifier<R, V>>,
+    webhook: Webhook,
+}
+
+/// The routes, for those whom the settings let in.
+pub fn router<R, V>(verifier: Arc<Verifier<R, V>>, webhook: Webhook) -> Router
+where
+    R: Registry + 'static,
+    V: Vault + 'static,
+{
+    let admitted = from_fn_with_state(webhook.clone(), admit);
+    Router::new()
+        .route("/eventgrid", post(deliver::<R, V>).options(consent::<R, V>))
+        .route("/sweep", post(sweep::<R, V>))
+        .route_layer(admitted)
+        .route("/", get(ready))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(Arc::new(Front { verifier, webhook }))
+}
+
+async fn ready() -> Json<Value> {
+    Json(json!({ "ready": true }))
+}
+
+/// Before a byte of the body is read.
+async fn admit(State(webhook): State<Webhook>, request: Request, next: Next) -> Response {
+    if offered(request.uri(), request.headers()).is_some_and(|secret| webhook.secrets.admit(&secret)) {
+        return next.run(request).await;
+    }
+    error!("a caller without the secret was turned away; if it was Event Grid, it does not come again");
+    let error = format!(
+        "the secret is missing or wrong; it is one of KEYHOLDER_WEBHOOK_SECRET, as ?code= or in the header {KEY_HEADER}"
+    );
+    refusal(StatusCode::UNAUTHORIZED, &error)
+}
+
+fn offered(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    if let Some(secret) = question::text(headers, KEY_HEADER) {
+        return Some(secret.to_owned());
+    }
+    let mut query = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    query.find(|(name, _)| name == "code").map(|(_, secret)| secret.into_owned())
+}
+
+async fn deliver<R: Registry + 'static, V: Vault + 'static>(
+    State(front): State<Arc<Front<R, V>>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejected) if rejected.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let error = format!("the body has more than {MAX_BODY} bytes, which Event Grid does not send");
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, &error);
+        }
+        Err(_) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "the body broke off"),
+    };
+    match question::read(&headers, &body) {
+        Ok(Question::Validation { subscription, code }) => front.validate(&subscription, &code),
+        Ok(Question::Events(events)) => {
+            let Handled { lines, answer } = deliveries::handle(&front.verifier, events).await;
+            (deliveries::status(answer), Json(json!({ "events": lines }))).into_response()
+        }
+        Ok(Question::Farewell) => {
+            info!("an event subscription that delivered here was deleted");
+            Json(json!({})).into_response()
+        }
+        Err(not_understood) => {
+            error!("{not_understood}");
+            refusal(StatusCode::BAD_REQUEST, &not_understood.to_string())
+        }
+    }
+}
+
+/// The CloudEvents handshake does not say for which event subscription it is, as far as is known.
+async fn consent<R: Registry + 'static, V: Vault + 'static>(
+    State(front): State<Arc<Front<R, V>>>,
+    headers: HeaderMap,
+) -> Response {
+    let named = question::text(&headers, "aeg-subscription-name");
+    if let Some(name) = named.filter(|name| !front.webhook.subscriptions.has(name)) {
+        return unannounced(name);
+    }
+    let Some(origin) = question::origin(&headers) else {
+        let error = "WebHook-Request-Origin is not Event Grid's; only Event Grid delivers here";
+        return refusal(StatusCode::FORBIDDEN, error);
+    };
+    info!(origin, "Event Grid may deliver CloudEvents here");
+    let mut consent = HeaderMap::new();
+    consent.insert(HeaderName::from_static("webhook-allowed-origin"), origin.parse().expect("a host's name"));
+    consent.insert(header::ALLOW, "POST, OPTIONS".parse().expect("names of methods"));
+    if let Some(rate) = headers.get("webhook-request-rate") {
+        consent.insert(HeaderName::from_static("webhook-allowed-rate"), rate.clone());
+    }
+    (consent, Json(json!({}))).into_response()
+}
+
+async fn sweep<R: Registry + 'static, V: Vault + 'static>(State(front): State<Arc<Front<R, V>>>) -> Response {
+    match deliveries::sweep(front.verifier.clone()).await {
+        Some(report) => Json(json!({ "sweep": report.to_string() })).into_response(),
+        None => refusal(StatusCode::INTERNAL_SERVER_ERROR, "the sweep broke; its reason is in the log"),
+    }
+}
+
+impl<R, V> Front<R, V> {
+    fn validate(&self, subscription: &str, code: &str) -> Response {
+        if !self.webhook.subscriptions.has(subscription) {
+            return unannounced(subscription);
+        }
+        info!(subscription, "the event subscription may deliver here");
+        Json(json!({ "validationResponse": code })).into_response()
+    }
+}
+
+fn unannounced(subscription: &str) -> Response {
+    let error = format!(
+        "the event subscription {} may not deliver here; if it may, add its name to KEYHOLDER_WEBHOOK_SUBSCRIPTIONS",
+        quoted(subscription)
+    );
+    error!("{error}");
+    refusal(StatusCode::FORBIDDEN, &error)
+}
+
+async fn unknown(uri: Uri) -> Response {
+    let error = format!("there is nothing at {}; events go to POST /eventgrid", uri.path());
+    refusal(StatusCode::NOT_FOUND, &error)
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> Response {
+    let error = format!("{method} {} is not understood; Event Grid posts to /eventgrid", uri.path());
+    refusal(StatusCode::METHOD_NOT_ALLOWED, &error)
+}
+
+/// For whoever created the event subscription, and for people with curl.
+fn refusal(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({ "error": error }))).into_response()
+}
+
+#[cfg(test)]
+mod tests;

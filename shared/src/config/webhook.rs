@@ -1,0 +1,127 @@
+//! What only a webhook has to be told: in Azure Functions the host knows who may call.
+
+use super::setting::Setting;
+use super::{InvalidSettings, Settings};
+use crate::shared_secret::SharedSecrets;
+
+/// The settings of a webhook besides those of every front door, by name.
+pub const WEBHOOK_NAMES: &[&str] = &[SECRET.name, SUBSCRIPTIONS.name];
+
+/// Who may call a webhook.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// `KEYHOLDER_WEBHOOK_SECRET`
+    pub secrets: SharedSecrets,
+    /// `KEYHOLDER_WEBHOOK_SUBSCRIPTIONS`
+    pub subscriptions: Subscriptions,
+}
+
+/// The event subscriptions that may deliver to a webhook, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscriptions(Vec<String>);
+
+const SECRET: Setting = Setting {
+    name: "KEYHOLDER_WEBHOOK_SECRET",
+    form: "comma-separated secrets of at least 32 letters, digits, - . _ ~, any of which admits a caller",
+    example: "$(openssl rand -hex 32)",
+};
+const SUBSCRIPTIONS: Setting = Setting {
+    name: "KEYHOLDER_WEBHOOK_SUBSCRIPTIONS",
+    form: "comma-separated names of the event subscriptions that may deliver here",
+    example: "verify-on-upload",
+};
+
+impl Webhook {
+    /// Reads them, and those of every front door, through a look-up by name.
+    pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<(Settings, Webhook), InvalidSettings> {
+        match (Settings::read(&look_up), Webhook::read_alone(&look_up)) {
+            (Ok(settings), Ok(webhook)) => Ok((settings, webhook)),
+            (settings, webhook) => {
+                Err(settings.err().unwrap_or_default().and(webhook.err().unwrap_or_default()))
+            }
+        }
+    }
+
+    fn read_alone(look_up: impl Fn(&str) -> Option<String>) -> Result<Webhook, InvalidSettings> {
+        let look_up = super::given(&look_up);
+        let mut problems = InvalidSettings::default();
+        let secrets = SECRET.required(&look_up, &mut problems, SharedSecrets::parse);
+        let subscriptions = SUBSCRIPTIONS.required(&look_up, &mut problems, Subscriptions::parse);
+        let webhook = || Some(Webhook { secrets: secrets?, subscriptions: subscriptions? });
+        webhook().ok_or(problems)
+    }
+}
+
+impl Subscriptions {
+    /// Azure's rule for names: 3 to 64 letters, digits and hyphens.
+    fn parse(text: &str) -> Result<Subscriptions, String> {
+        let names: Vec<&str> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let is_name = |name: &&str| {
+            (3..=64).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        match names.iter().find(|name| !is_name(name)) {
+            Some(name) => Err(format!("{name:?} is no name of an event subscription")),
+            None if names.is_empty() => Err("it names no event subscription".to_owned()),
+            None => Ok(Subscriptions(names.into_iter().map(str::to_owned).collect())),
+        }
+    }
+
+    /// Whether one has this name. Event Grid writes it in upper case, whatever it was created as.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET_VALUE: &str = "0123456789abcdef0123456789abcdef";
+
+    fn read(secret: &str, subscriptions: &str) -> Result<Webhook, InvalidSettings> {
+        let value = |name: &str| match name {
+            "KEYHOLDER_WEBHOOK_SECRET" => Some(secret.to_owned()),
+            "KEYHOLDER_WEBHOOK_SUBSCRIPTIONS" => Some(subscriptions.to_owned()),
+            _ => None,
+        };
+        Webhook::read_alone(value)
+    }
+
+    #[test]
+    fn names_are_compared_without_case_and_as_a_whole() {
+        let webhook = read(SECRET_VALUE, " verify-on-upload , other ").expect("well-formed");
+        for (name, expected) in [("VERIFY-ON-UPLOAD", true), ("Other", true), ("verify", false), ("", false)]
+        {
+            assert_eq!(webhook.subscriptions.has(name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_weak_is_refused_with_its_form_and_never_repeated() {
+        let rows = [
+            (SECRET, "", "verify-on-upload"),
+            (SECRET, ",", "verify-on-upload"),
+            (SECRET, "password1", "verify-on-upload"),
+            (SECRET, "a secret of thirty-two characters, password1", "verify-on-upload"),
+            (SUBSCRIPTIONS, SECRET_VALUE, " "),
+            (SUBSCRIPTIONS, SECRET_VALUE, ","),
+            (SUBSCRIPTIONS, SECRET_VALUE, "*"),
+        ];
+        for (setting, secret, subscriptions) in rows {
+            let error = read(secret, subscriptions).expect_err(secret).to_string();
+            for expected in [setting.name, setting.form, setting.example] {
+                assert!(error.contains(expected), "{secret:?} {subscriptions:?}: {error}");
+            }
+            assert!(!error.contains("password1"), "a secret is repeated: {error}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let error = Webhook::read(|_| None).expect_err("nothing is set").to_string();
+        for name in ["KEYHOLDER_REGISTRIES", "KEYHOLDER_VAULTS", SECRET.name, SUBSCRIPTIONS.name] {
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}
