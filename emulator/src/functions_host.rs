@@ -46,14 +46,15 @@ use tokio::task::JoinSet;
 use url::Url;
 
 pub use app::App;
+pub(crate) use console::Console;
 pub use console::{Level, Line, Source};
 pub use document::AppError;
 pub use error::HostError;
 pub use function::{Cardinality, Function, TimerTrigger, Trigger};
+pub(crate) use process::each_line;
 
 use crate::Emulator;
 use crate::guid::guid;
-use console::Console;
 use launch::{Launch, free_port};
 use load::Loaded;
 use process::{Lost, Process};

@@ -21,6 +21,7 @@ pub mod identity;
 mod jose;
 pub mod journal;
 pub mod key_vault;
+pub mod lambda;
 pub mod listener;
 pub mod local_azure;
 pub mod mock;

@@ -8,6 +8,7 @@ pub mod application;
 mod deliveries;
 pub mod envelope;
 pub mod handler;
+pub mod lambda;
 pub mod routes;
 #[cfg(test)]
 mod testing;

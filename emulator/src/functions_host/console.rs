@@ -56,7 +56,7 @@ impl fmt::Display for Line {
 
 /// The log; cheap to clone, every clone is the same log.
 #[derive(Clone, Debug)]
-pub(super) struct Console(Arc<Inner>);
+pub(crate) struct Console(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -65,30 +65,30 @@ struct Inner {
 }
 
 impl Console {
-    pub(super) fn new() -> Console {
+    pub(crate) fn new() -> Console {
         Console(Arc::new(Inner { lines: Mutex::default(), listeners: broadcast::Sender::new(KEPT) }))
     }
 
     /// The lines so far, and every later one.
-    pub(super) fn follow(&self) -> (Vec<Line>, broadcast::Receiver<Line>) {
+    pub(crate) fn follow(&self) -> (Vec<Line>, broadcast::Receiver<Line>) {
         let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         (lines.iter().cloned().collect(), self.0.listeners.subscribe())
     }
 
-    pub(super) fn stdout(&self, text: &str) {
+    pub(crate) fn stdout(&self, text: &str) {
         self.write(Level::Information, Source::Handler, text.to_owned());
     }
 
-    pub(super) fn stderr(&self, text: &str) {
+    pub(crate) fn stderr(&self, text: &str) {
         let level = if text.to_ascii_lowercase().contains("warn") { Level::Warning } else { Level::Error };
         self.write(level, Source::Handler, text.to_owned());
     }
 
-    pub(super) fn function(&self, name: &str, text: String) {
+    pub(crate) fn function(&self, name: &str, text: String) {
         self.write(Level::Information, Source::Function(name.to_owned()), text);
     }
 
-    pub(super) fn host(&self, level: Level, text: String) {
+    pub(crate) fn host(&self, level: Level, text: String) {
         self.write(level, Source::Host, text);
     }
 

@@ -117,7 +117,7 @@ async fn probe(client: &reqwest::Client, port: u16) {
 }
 
 /// Calls back for every line, whatever its bytes are.
-async fn each_line(pipe: impl AsyncRead + Unpin, mut call: impl FnMut(&str)) {
+pub(crate) async fn each_line(pipe: impl AsyncRead + Unpin, mut call: impl FnMut(&str)) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();
     while matches!(pipe.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
