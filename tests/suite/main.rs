@@ -27,3 +27,4 @@ mod replay;
 mod rights;
 mod settings;
 mod uploads;
+mod webhook;

@@ -4,6 +4,8 @@ use std::process::{Command, Output, Stdio};
 
 /// The handler that Azure Functions starts.
 pub(crate) const HANDLER: &str = env!("CARGO_BIN_EXE_handler-under-test");
+/// The webhook as a Lambda function.
+pub(crate) const LAMBDA: &str = env!("CARGO_BIN_EXE_lambda-under-test");
 /// The emulator's command line.
 pub(crate) const EMULATOR: &str = env!("CARGO_BIN_EXE_emulator-under-test");
 

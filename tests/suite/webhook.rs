@@ -1,0 +1,257 @@
+//! The webhook through both of its front doors, the real programs each: a server of its own, and a function on the
+//! emulated AWS Lambda. Event Grid is the emulated one.
+
+use std::time::Duration;
+
+use keyholder_emulator::event_grid::Schema;
+use keyholder_emulator::faults::Calls;
+use keyholder_emulator::operation::Operation;
+use serde_json::{Value, json};
+
+use crate::harness::authority::{Authority, Family};
+use crate::harness::cloud::Cloud;
+use crate::harness::front_door::{FrontDoor, Kind, SECRET, SUBSCRIPTION, subscribe};
+use crate::harness::programs::{HANDLER, LAMBDA, program, result};
+use crate::harness::{HTTP, events};
+
+const NOTIFICATION: [(&str, &str); 2] = [("aeg-event-type", "Notification"), ("x-functions-key", SECRET)];
+/// Longer than Event Grid waits before its second attempt.
+const SECOND_ATTEMPT: Duration = Duration::from_secs(31);
+
+#[tokio::test]
+async fn an_uploaded_ca_is_verified_through_either_front_door_in_either_schema() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    for kind in Kind::BOTH {
+        let cloud = Cloud::start().await;
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        for (name, schema) in [("plant-ca", Schema::EventGrid), ("line-ca", Schema::CloudEvents)] {
+            subscribe(&cloud, front_door.endpoint(), schema);
+            cloud.import_ca(name, &ca).await;
+            cloud.upload(name, &ca).await;
+            let proof = cloud.until_verified(name).await;
+            ca.assert_proven(&proof, &cloud.code(name));
+            assert_eq!(cloud.until_answered(name).await, 200, "{kind:?} {}", front_door.log());
+        }
+    }
+}
+
+#[tokio::test]
+async fn both_handshakes_are_done_for_announced_subscriptions_only() {
+    let sample: Value =
+        serde_json::from_str(include_str!("../fixtures/eventgrid/validation.eventgrid.request.json"))
+            .unwrap();
+    let answer: Value =
+        serde_json::from_str(include_str!("../fixtures/eventgrid/validation.eventgrid.response.json"))
+            .unwrap();
+    let options: Value =
+        serde_json::from_str(include_str!("../fixtures/eventgrid/validation.cloudevents.options.json"))
+            .unwrap();
+    let cloud = Cloud::start().await;
+    for kind in Kind::BOTH {
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        for (subscription, expected) in [(SUBSCRIPTION, 200), ("SOMEBODY-ELSE-S", 403)] {
+            let headers =
+                [("aeg-event-type", "SubscriptionValidation"), ("aeg-subscription-name", subscription)];
+            let headers = [&headers[..], &[("x-functions-key", SECRET)]].concat();
+            let (status, body) = front_door.post("eventgrid", &headers, &sample["body"].to_string()).await;
+            assert_eq!(status, expected, "{kind:?} {subscription}: {body}");
+            if expected == 200 {
+                assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), answer["body"], "{kind:?}");
+            }
+        }
+        let mut request = HTTP.request(reqwest::Method::OPTIONS, front_door.endpoint());
+        for (name, value) in options["request"]["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        let consent = request.send().await.unwrap();
+        assert_eq!(consent.status(), 200, "{kind:?}");
+        for (name, value) in options["response"]["headers"].as_object().unwrap() {
+            assert_eq!(consent.headers()[name.to_lowercase()], value.as_str().unwrap(), "{kind:?} {name}");
+        }
+    }
+    assert_eq!(cloud.count(Operation::GetToken), 0, "a handshake is no reason to call anybody");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_final_and_the_sweep_finds_what_was_lost() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    for kind in Kind::BOTH {
+        let cloud = Cloud::start().await;
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        let wrong = front_door.url("eventgrid?code=0000000000000000000000000000000000");
+        subscribe(&cloud, wrong, Schema::EventGrid);
+        cloud.import_ca("plant-ca", &ca).await;
+        cloud.upload("plant-ca", &ca).await;
+        assert_eq!(cloud.until_answered("plant-ca").await, 401, "{kind:?}");
+        let reasons = cloud.emulator().look(|world, _| {
+            let letters = world.event_grid.dead_letters();
+            letters.map(|letter| letter["lastDeliveryOutcome"].clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(reasons, [json!("Unauthorized")], "{kind:?}");
+        assert_eq!(cloud.count(Operation::Sign), 0, "{kind:?}");
+        assert!(!front_door.log().contains("000000000000000000000000000000000"), "{kind:?}");
+
+        let (status, body) = front_door.post("sweep", &NOTIFICATION, "").await;
+        assert_eq!(status, 200, "{kind:?}: {body}");
+        assert!(body.contains("1 verified"), "{kind:?}: {body}");
+        let proof = cloud.until_verified("plant-ca").await;
+        ca.assert_proven(&proof, &cloud.code("plant-ca"));
+        assert_eq!(front_door.post("sweep", &[], "").await.0, 401, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_handled_whole_and_one_event_that_has_to_come_again_brings_all_of_them() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    for kind in Kind::BOTH {
+        let cloud = Cloud::start().await;
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        // Nobody but this test delivers anything.
+        cloud.emulator().with(|world, _| world.event_grid.set_copies(0));
+        let names = ["plant-ca", "line-ca", "site-ca"];
+        for name in names {
+            cloud.import_ca(name, &ca).await;
+            cloud.upload(name, &ca).await;
+        }
+        cloud.fail(Operation::Sign, Some("my-vault/site-ca"), Calls::Always, 503);
+        let elsewhere = json!({ "eventType": "Microsoft.Resources.ResourceDeleteSuccess", "data": {} });
+        let batches = [
+            ("Event Grid", names.map(events::upload), "application/json; charset=utf-8"),
+            ("CloudEvents", names.map(events::upload_as_cloud_event), "application/cloudevents-batch+json"),
+        ];
+        for (schema, batch, media_type) in batches {
+            let batch: Vec<Value> = batch.into_iter().chain([elsewhere.clone()]).collect();
+            let headers = [&NOTIFICATION[..], &[("content-type", media_type)]].concat();
+            let (status, body) = front_door.post("eventgrid", &headers, &json!(batch).to_string()).await;
+            assert_eq!(status, 503, "{kind:?} {schema}: {body}");
+            for name in ["plant-ca", "line-ca"] {
+                assert!(
+                    cloud.certificate(name, |certificate| certificate.is_verified()),
+                    "{kind:?} {schema} {name}"
+                );
+                assert_eq!(cloud.successes(Operation::Verify, name), 1, "{kind:?} {schema} {name}");
+            }
+        }
+        cloud.recover();
+        let batch = json!(names.map(events::upload)).to_string();
+        let (status, body) = front_door.post("eventgrid", &NOTIFICATION, &batch).await;
+        assert_eq!(status, 200, "{kind:?}: {body}");
+        assert!(cloud.certificate("site-ca", |certificate| certificate.is_verified()), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_time_mends_is_answered_so_that_event_grid_comes_again() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    for kind in Kind::BOTH {
+        let cloud = Cloud::start().await;
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid);
+        cloud.import_ca("plant-ca", &ca).await;
+        cloud.fail(Operation::GetCertificate, Some("plant-ca"), Calls::Always, 503);
+        cloud.upload("plant-ca", &ca).await;
+        assert_eq!(cloud.until_answered("plant-ca").await, 503, "{kind:?}");
+        cloud.recover();
+        cloud.emulator().advance(SECOND_ATTEMPT);
+        cloud.until_verified("plant-ca").await;
+        assert_eq!(cloud.until_answers("plant-ca", 2).await, [503, 200], "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_has_to_mend_is_not_delivered_again_and_is_an_error_in_the_log() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    for kind in Kind::BOTH {
+        let cloud = Cloud::start().await;
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid);
+        cloud.import_ca_tagged("plant-ca", &ca, &[]).await;
+        cloud.upload("plant-ca", &ca).await;
+        assert_eq!(cloud.until_answered("plant-ca").await, 200, "{kind:?}");
+        assert_eq!(cloud.count(Operation::Sign), 0, "{kind:?}: both locks hold at every front door");
+        front_door.until_logged("keyholder=my-dps-x509").await;
+    }
+}
+
+/// A schedule cannot call a URL; it invokes the function with an event of that form.
+#[tokio::test]
+async fn a_schedule_sweeps_with_the_documented_event() {
+    let documented = include_str!("../../docs/aws.md");
+    let event =
+        documented.split("```json sweep.json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let event = event.replace("<the secret>", SECRET);
+    let ca = Authority::root("Plant Root", Family::P256);
+    let cloud = Cloud::start().await;
+    cloud.emulator().with(|world, _| world.event_grid.set_copies(0));
+    cloud.import_ca("plant-ca", &ca).await;
+    cloud.upload("plant-ca", &ca).await;
+    let front_door = FrontDoor::open(Kind::Lambda, &cloud).await;
+    let answer = front_door.function().invoke(&serde_json::from_str(&event).unwrap()).await.unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    cloud.until_verified("plant-ca").await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_request_is_an_error_of_that_invocation_alone() {
+    let cloud = Cloud::start().await;
+    let front_door = FrontDoor::open(Kind::Lambda, &cloud).await;
+    let lambda = front_door.function();
+    let error = lambda.invoke(&json!({ "a": "console's test event" })).await.unwrap_err();
+    assert!(error.to_string().contains("Lambda Function URLs"), "{error}");
+    assert_eq!(HTTP.get(lambda.url()).send().await.unwrap().status(), 200);
+    assert_eq!(lambda.idle_instances(), 1, "it is the same one");
+}
+
+#[tokio::test]
+async fn a_function_with_too_little_time_says_so_with_the_command_that_gives_it_more() {
+    let cloud = Cloud::start().await;
+    for (seconds, complains) in [(3, true), (30, false)] {
+        let front_door =
+            FrontDoor::lambda(&cloud, |options| options.timeout = Duration::from_secs(seconds)).await;
+        assert_eq!(HTTP.get(front_door.url("")).send().await.unwrap().status(), 200);
+        let complaint = "aws lambda update-function-configuration --function-name keyholder --timeout";
+        match complains {
+            true => _ = front_door.until_logged(complaint).await,
+            false => {
+                // A line that comes after it, should it come.
+                front_door.post("eventgrid", &[], "").await;
+                front_door.until_logged("without the secret").await;
+                assert!(!front_door.log().contains(complaint), "{}", front_door.log());
+            }
+        }
+    }
+}
+
+#[test]
+fn without_lambda_or_its_settings_a_webhook_says_what_it_needs_and_does_not_start() {
+    let (code, _, stderr) = result(&program(LAMBDA).output().unwrap());
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("AWS_LAMBDA_RUNTIME_API") && stderr.contains("handler --webhook"), "{stderr}");
+
+    let lambda = || program(LAMBDA).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1").output().unwrap();
+    let handler = || program(HANDLER).args(["--webhook", "127.0.0.1:0"]).output().unwrap();
+    for output in [lambda(), handler()] {
+        let (code, _, stderr) = result(&output);
+        assert_eq!(code, Some(2), "{stderr}");
+        for setting in [
+            "KEYHOLDER_REGISTRIES",
+            "KEYHOLDER_VAULTS",
+            "KEYHOLDER_WEBHOOK_SECRET=$(openssl rand -hex 32)",
+            "KEYHOLDER_WEBHOOK_SUBSCRIPTIONS=verify-on-upload",
+        ] {
+            assert!(stderr.contains(setting), "{setting}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn arguments_are_explained() {
+    let (code, stdout, _) = result(&program(HANDLER).arg("--help").output().unwrap());
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("handler --webhook ADDRESS"), "{stdout}");
+    for arguments in [&["--webhook"][..], &["serve"], &["--webhook", "127.0.0.1:0", "more"]] {
+        let (code, _, stderr) = result(&program(HANDLER).args(arguments).output().unwrap());
+        assert_eq!(code, Some(2), "{arguments:?}");
+        assert!(stderr.contains("are not understood") && stderr.contains("Usage: handler"), "{stderr}");
+    }
+}
