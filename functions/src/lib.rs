@@ -1,8 +1,9 @@
-//! The function app: Keyholder as an Azure Functions custom handler.
+//! Keyholder's programs, as a library that they are thin around.
 //!
-//! The Functions host starts the handler as a child process and turns every event into a local `POST`.
-//! [`envelope`] knows the form of those, [`routes`] answers them, [`application`] is the server that a test
-//! starts exactly as `main` does, and [`handler`] is that `main`.
+//! Events come in by one of two doors. In Azure Functions a host starts the [`handler`] as a child process and turns
+//! each event into a local `POST`: [`envelope`] knows the form of those, [`routes`] answers them. Everywhere else
+//! Event Grid calls the [`webhook`], which the handler serves too, and [`lambda`] on AWS. Behind both is the same
+//! verifier, wired by [`application`].
 
 pub mod application;
 mod deliveries;

@@ -1,6 +1,7 @@
 //! One instance of a function: a process, and the Runtime API it talks to.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ impl Instance {
             .env_clear()
             .envs(options.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment(&address.to_string()))
+            // Where a package is unpacked.
+            .env("LAMBDA_TASK_ROOT", Path::new(&program).parent().unwrap_or(Path::new("/")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -124,8 +127,8 @@ impl Instance {
     }
 }
 
-/// What Lambda itself tells a program of the operating system's runtime.
-fn environment(runtime_api: &str) -> [(&'static str, &str); 12] {
+/// What Lambda itself tells a program of the operating system's runtime. The credentials are nobody's.
+fn environment(runtime_api: &str) -> [(&'static str, &str); 15] {
     [
         ("AWS_LAMBDA_RUNTIME_API", runtime_api),
         ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION),
@@ -136,6 +139,9 @@ fn environment(runtime_api: &str) -> [(&'static str, &str); 12] {
         ("AWS_LAMBDA_LOG_STREAM_NAME", "emulated"),
         ("AWS_REGION", "eu-west-2"),
         ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+        ("AWS_ACCESS_KEY_ID", "EMULATED"),
+        ("AWS_SECRET_ACCESS_KEY", "emulated"),
+        ("AWS_SESSION_TOKEN", "emulated"),
         ("_HANDLER", "bootstrap"),
         ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
         ("TZ", ":UTC"),
