@@ -87,7 +87,7 @@ table! {
     Refused, "refused", Loud, "A peer said no.";
     NotAccepted, "not-accepted", Loud, "The registry took the proof and still says unverified.";
     Throttled, "throttled", DeliverAgain, "A peer asked to be left alone for a while.";
-    TokenRefused, "token-refused", DeliverAgain, "A peer did not take the token.";
+    TokenRefused, "token-refused", DeliverAgain, "A peer did not take the token, or gave none.";
     Unavailable, "unavailable", DeliverAgain, "A peer failed.";
     Unreachable, "unreachable", DeliverAgain, "A peer did not answer, or not so that it could be read.";
     Contended, "contended", DeliverAgain, "Others kept writing to the certificate.";

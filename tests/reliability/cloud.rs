@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::Headers;
-use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request};
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, RawResponse, Request};
 use bytes::Bytes;
 use keyholder::azure::{self, AzureVerifier};
 use keyholder::event::Upload;
 use keyholder::{CertificateId, Outcome, Settings, http_client};
 use keyholder_emulator::authority::Authority;
+use keyholder_emulator::journal::Entry;
 use keyholder_emulator::key_vault::{Import, NewSecret, Stamp};
 use keyholder_emulator::local_azure::certificate_id;
 use keyholder_emulator::operation::Operation;
@@ -55,6 +56,8 @@ pub(crate) enum Kept {
 
 impl Cloud {
     pub(crate) fn new(seed: u64) -> Cloud {
+        // What the verifier's pauses are drawn from; each test runs on one thread.
+        fastrand::seed(seed);
         let emulator = Emulator::new(World { strict: true, ..World::tutorial(seed) });
         emulator.freeze(OffsetDateTime::now_utc());
         let settings = Settings::read(|name| match name {
@@ -138,6 +141,16 @@ impl Cloud {
     /// Proofs of ours that the registry took.
     pub(crate) fn proofs_taken(&self) -> usize {
         self.wire.proofs_taken.load(Ordering::Relaxed)
+    }
+
+    /// How often the journal says that a proof for it was taken.
+    pub(crate) fn proofs_in_journal(&self, name: &str) -> usize {
+        self.emulator.look(|world, _| {
+            let taken = |entry: &&Entry| {
+                entry.operation == Operation::Verify && entry.object == name && entry.status == 200
+            };
+            world.journal.entries().filter(taken).count()
+        })
     }
 
     /// Proofs of ours that the registry refused: a certificate for a stale code, or a wrong one.
@@ -320,12 +333,14 @@ impl TokenCredential for Managed {
         let url = format!("http://127.0.0.1:8081/msi/token?api-version=2019-08-01&resource={resource}");
         let mut request = Request::new(url.parse()?, Method::Get);
         request.insert_header("x-identity-header", "any");
-        let answer = self.client.execute_request(&request).await?;
-        let status = u16::from(answer.status());
-        let body = answer.into_body().collect().await?;
+        let (status, headers, body) = self.client.execute_request(&request).await?.deconstruct();
+        let body = body.collect().await?;
         let failed = |what: String| Error::with_message(ErrorKind::Credential, what);
         if status != 200 {
-            return Err(failed(format!("the identity endpoint answered {status}")));
+            let raw_response = Some(Box::new(RawResponse::from_bytes(status, headers, body)));
+            let answer = ErrorKind::HttpResponse { status, error_code: None, raw_response };
+            let answer = Error::with_message(answer, "The request failed");
+            return Err(Error::with_error(ErrorKind::Credential, answer, "authentication failed"));
         }
         let body: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
         let token = body["access_token"].as_str().ok_or_else(|| failed("no token".to_owned()))?;
@@ -335,8 +350,8 @@ impl TokenCredential for Managed {
     }
 }
 
-/// Every upstream call that a run can make.
-pub(crate) const CALLS: [Operation; 8] = [
+/// Every upstream call that a run can make on its way to *verified*.
+pub(crate) const CALLS: [Operation; 9] = [
     Operation::GetToken,
     Operation::GetCertificate,
     Operation::GenerateVerificationCode,
@@ -344,5 +359,6 @@ pub(crate) const CALLS: [Operation; 8] = [
     Operation::GetVaultCertificate,
     Operation::ListVaultCertificates,
     Operation::Sign,
+    Operation::ListSecrets,
     Operation::GetSecret,
 ];

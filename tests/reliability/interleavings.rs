@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyholder::reason::Reason;
 
 use crate::cloud::{CA, Cloud, Kept, STRANGER};
+use crate::say_as_documented;
 
 /// What somebody else does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ async fn one_act_before_any_call() {
             *ended.entry(run(vec![(call, what)]).await.name()).or_default() += 1;
         }
     }
-    println!("interleavings, one act: {} runs ended as {ended:?}", CALLS * ACTS.len());
+    say_as_documented(&format!("interleavings, one act: {} runs ended as {ended:?}", CALLS * ACTS.len()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,5 +93,5 @@ async fn two_acts_before_any_two_calls() {
             }
         }
     }
-    println!("interleavings, two acts: {runs} runs ended as {ended:?}");
+    say_as_documented(&format!("interleavings, two acts: {runs} runs ended as {ended:?}"));
 }

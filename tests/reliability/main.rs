@@ -6,7 +6,14 @@
 //! crash and memory, runs as one.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
-#![allow(clippy::print_stdout)] // the campaign says what it tried
+
+/// Says what was tried and what came of it, past the test harness, which would show it for failures only.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
 
 mod cloud;
 mod fault_matrix;
@@ -18,3 +25,10 @@ mod scale_out;
 mod schedules;
 mod soak;
 mod uploads_of_our_own;
+
+/// Says what does not depend on chance, and sees to it that the documentation says the same.
+pub(crate) fn say_as_documented(line: &str) {
+    say!("{line}");
+    let documented = include_str!("../../docs/reliability.md");
+    assert!(documented.contains(line), "docs/reliability.md says something else than this:\n{line}");
+}

@@ -83,7 +83,7 @@ async fn ten_minutes_without_a_dependency_are_made_good_by_event_grid() {
         let attempts = deliver_all(&cloud, &cloud.verifier(), back).await;
         assert_eq!(cloud.is_verified("root"), Some(true), "{name}");
         assert_eq!((dead_letters(&cloud), cloud.proofs_taken()), (0, 1), "{name}");
-        println!("outage of {name}, 10 minutes: verified at attempt {attempts}");
+        say!("outage of {name}, 10 minutes: verified at attempt {attempts}");
     }
 }
 
@@ -100,6 +100,6 @@ async fn a_day_and_an_hour_without_a_dependency_end_in_a_dead_letter_and_the_swe
         let (_, outcome) = &report.ended[0];
         assert!(matches!(**outcome, Outcome::Verified { .. }), "{name}: {report}");
         assert_eq!((cloud.is_verified("root"), cloud.proofs_taken()), (Some(true), 1), "{name}");
-        println!("outage of {name}, 25 hours: dead letter after {attempts} attempts, then {report}");
+        say!("outage of {name}, 25 hours: dead letter after {attempts} attempts, then {report}");
     }
 }

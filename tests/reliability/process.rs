@@ -25,8 +25,9 @@ impl Process {
     pub(crate) async fn start(seed: u64) -> Process {
         let app = App::built_in(vec![env!("CARGO_BIN_EXE_handler-under-test").into()]).unwrap();
         let world = World { strict: true, ..World::tutorial(seed) };
-        let options =
-            Options { world, ports: Ports::FREE, schema: Schema::default(), app, app_settings: Vec::new() };
+        // Moving the clock would set off sweeps, which would do the deliveries' work.
+        let app_settings = vec![("AzureWebJobs.SweepUnverified.Disabled".to_owned(), "true".to_owned())];
+        let options = Options { world, ports: Ports::FREE, schema: Schema::default(), app, app_settings };
         let azure = LocalAzure::start(options).await.unwrap();
         let person = Client::new(&azure).unwrap();
         Process { azure, person }
@@ -40,6 +41,12 @@ impl Process {
     pub(crate) async fn keep(&self, name: &str) {
         let pem = CA.key_and_certificate_pem().unwrap();
         self.person.import_certificate(name, &pem, &[("keyholder", PROVISIONING_SERVICE)]).await.unwrap();
+    }
+
+    /// The CA as a secret of that name, granted.
+    pub(crate) async fn keep_secret(&self, name: &str) {
+        let pem = CA.key_and_certificate_pem().unwrap();
+        self.person.set_secret(name, &pem, &[("keyholder", PROVISIONING_SERVICE)]).await.unwrap();
     }
 
     pub(crate) async fn upload(&self, name: &str) {
@@ -75,22 +82,21 @@ impl Process {
         })
     }
 
-    /// How often a delivery about it was answered.
-    pub(crate) fn deliveries(&self, name: &str) -> usize {
-        self.entries(Operation::Deliver, name, |_| true)
+    /// What the deliveries about it were answered.
+    pub(crate) fn answers(&self, name: &str) -> Vec<u16> {
+        self.statuses(Operation::Deliver, name)
     }
 
     /// How often the registry is known to have taken a proof for it.
     pub(crate) fn proofs_taken(&self, name: &str) -> usize {
-        self.entries(Operation::Verify, name, |status| status == 200)
+        self.statuses(Operation::Verify, name).into_iter().filter(|status| *status == 200).count()
     }
 
-    fn entries(&self, operation: Operation, name: &str, wanted: impl Fn(u16) -> bool) -> usize {
+    fn statuses(&self, operation: Operation, name: &str) -> Vec<u16> {
         self.emulator().look(|world, _| {
             let entries = world.journal.entries();
-            entries
-                .filter(|entry| entry.operation == operation && entry.object == name && wanted(entry.status))
-                .count()
+            let wanted = entries.filter(|entry| entry.operation == operation && entry.object == name);
+            wanted.map(|entry| entry.status).collect()
         })
     }
 
@@ -122,13 +128,22 @@ impl Process {
 
     /// Moves the clock from attempt to attempt until it is verified.
     pub(crate) async fn until_verified(&self, name: &str) {
+        self.until_after_attempts(name, |world| is_verified(world, name)).await;
+    }
+
+    /// The same, until Event Grid has nothing left to deliver besides.
+    pub(crate) async fn until_settled(&self, name: &str) {
+        self.until_after_attempts(name, |world| is_verified(world, name) && world.event_grid.is_idle()).await;
+    }
+
+    async fn until_after_attempts(&self, name: &str, done: impl Fn(&World) -> bool) {
         for _ in 0..30 {
             let emulator = self.emulator();
-            let what = format!("{name} is verified, or waits for another attempt");
+            let what = format!("{name} is done, or waits for another attempt");
             let retry = self.until(&what, |world| {
                 let waits = world.event_grid.in_flight() == 0;
                 let next = world.event_grid.next_due().filter(|due| waits && *due > emulator.now());
-                is_verified(world, name).then_some(None).or(next.map(Some))
+                done(world).then_some(None).or(next.map(Some))
             });
             match retry.await {
                 None => return,

@@ -50,7 +50,7 @@ async fn each_upload_is_proven_once_however_many_processes_are_told_of_it() {
             process.delete(name);
         }
     }
-    println!(
+    say!(
         "scale-out: seeds 0 to {}, {told} deliveries to {PROCESSES} processes, each upload proven once",
         ROUNDS - 1
     );

@@ -28,13 +28,13 @@ async fn run(seeds: impl Iterator<Item = u64>) {
     let asked = std::env::var("SCHEDULE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds: Vec<u64> = seeds.filter(|seed| asked.is_none_or(|asked: u64| asked == *seed)).collect();
     let mut ended: BTreeMap<&str, usize> = BTreeMap::new();
-    println!("schedules: seeds {:?} to {:?}, every other one", seeds.first(), seeds.last());
+    say!("schedules: seeds {:?} to {:?}, every other one", seeds.first(), seeds.last());
     for seed in &seeds {
         for reason in schedule(*seed).await {
             *ended.entry(reason.name()).or_default() += 1;
         }
     }
-    println!("schedules: {} ran, their deliveries ended as {ended:?}", seeds.len());
+    say!("schedules: {} ran, their deliveries ended as {ended:?}", seeds.len());
 }
 
 /// Uploads, each delivered 1 to 10 times, at random moments, to any of the processes.
@@ -73,6 +73,7 @@ async fn schedule(seed: u64) -> Vec<Reason> {
     assert_eq!(cloud.proofs_refused(), 0, "seed {seed}");
     for name in &names {
         assert_eq!(cloud.is_verified(name), Some(true), "seed {seed}: {name}");
+        assert_eq!(cloud.proofs_in_journal(name), 1, "seed {seed}: {name}");
     }
     let proven = ended.iter().filter(|reason| **reason == Reason::Verified).count();
     assert!(proven >= uploads, "seed {seed}: {proven} of {uploads} are reported as proven");

@@ -69,7 +69,7 @@ async fn no_upload_is_lost_doubled_or_stuck_and_memory_stays_flat() {
     }
     let hits = process.emulator().look(|world, _| world.faults.hits());
     let (memory, took) = (process.handler_memory(), begun.elapsed().as_secs_f32());
-    println!(
+    say!(
         "soak: seed {SEED}, {uploads} uploads, {hits} faults met, {duplicates} duplicates, {took:.0} s; handler \
          memory {after_first:?} KiB after a tenth, {memory:?} KiB at the end"
     );

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keyholder_emulator::faults::Calls;
+use keyholder_emulator::faults::{Calls, Effect};
 use keyholder_emulator::operation::Operation;
 
 use crate::harness::authority::{Authority, Family};
@@ -97,11 +97,19 @@ async fn an_app_without_a_token_loses_no_upload() {
     cloud.upload("plant-ca", &ca).await;
     cloud.until_answered("plant-ca").await;
 
-    cloud.fail(Operation::GetToken, None, Calls::Always, 500);
-    cloud.emulator().advance(SECOND_ATTEMPT);
-    assert_eq!(cloud.until_answers("plant-ca", 2).await, [503, 500], "{}", cloud.story());
+    // How often it asks is ours to say, and not the SDK's; and not before the endpoint wants to be asked again.
+    let rows = [(Effect::Answer(500), 4), (Effect::Throttle { retry_after: Some(60) }, 1)];
+    for (attempt, (effect, asked)) in (2..).zip(rows) {
+        cloud.recover();
+        cloud.meet(Operation::GetToken, None, Calls::Always, effect);
+        let before = cloud.count(Operation::GetToken);
+        cloud.emulator().advance(attempt * SECOND_ATTEMPT);
+        let answers = cloud.until_answers("plant-ca", attempt as usize).await;
+        assert_eq!(answers.last(), Some(&500), "{effect:?}: {}", cloud.story());
+        assert_eq!(cloud.count(Operation::GetToken) - before, asked, "{effect:?}: {}", cloud.story());
+    }
     cloud.recover();
-    cloud.emulator().advance(2 * SECOND_ATTEMPT);
+    cloud.emulator().advance(20 * SECOND_ATTEMPT);
     cloud.until_verified("plant-ca").await;
 }
 

@@ -5,7 +5,6 @@ use keyholder_emulator::faults::Calls;
 use keyholder_emulator::operation::Operation;
 use reqwest::{Body, StatusCode};
 use serde_json::{Value, json};
-use url::Url;
 
 use crate::harness::HTTP;
 use crate::harness::authority::{Authority, Family};
@@ -66,13 +65,13 @@ async fn what_is_no_upload_is_taken_and_costs_no_call() {
     let webhook = cloud.azure().functions_host().webhook("VerifyOnUpload");
     for (name, event, line) in &rows {
         let before = cloud.azure().functions_host().follow().0.len();
-        assert_eq!(notify(&webhook, json!([event]).to_string()).await, 202, "{name}");
+        assert_eq!(events::notify(&webhook, event).await, 202, "{name}");
         let (log, _) = cloud.azure().functions_host().follow();
         let said = log[before..].iter().any(|logged| logged.text.starts_with(line));
         assert!(said, "{name}: the log does not say {line:?}\n{}", cloud.story());
     }
     let all: Vec<&Value> = rows.iter().map(|(_, event, _)| event).collect();
-    assert_eq!(notify(&webhook, json!(all).to_string()).await, 202, "all at once");
+    assert_eq!(events::notify(&webhook, &json!(all)).await, 202, "all at once");
     let other = cloud.journal().into_iter().find(|entry| entry.operation != Operation::Invoke);
     assert!(other.is_none(), "{other:?}");
 }
@@ -87,7 +86,7 @@ async fn an_upload_among_other_events_is_verified() {
 
     let webhook = cloud.azure().functions_host().webhook("VerifyOnUpload");
     let batch = json!([{}, events::upload("no-such-ca"), events::upload("plant-ca")]);
-    assert_eq!(notify(&webhook, batch.to_string()).await, 202);
+    assert_eq!(events::notify(&webhook, &batch).await, 202);
     assert!(cloud.certificate("plant-ca", |certificate| certificate.is_verified()), "{}", cloud.story());
 }
 
@@ -142,12 +141,6 @@ async fn what_is_no_invocation_is_refused_with_the_reason() {
     }
     let ready = HTTP.get(handler).send().await.unwrap();
     assert_eq!(ready.status(), StatusCode::OK, "and it is still there");
-}
-
-/// Hands a notification to the Functions host as Event Grid does.
-async fn notify(webhook: &Url, body: String) -> u16 {
-    let request = HTTP.post(webhook.clone()).header("aeg-event-type", "Notification").body(body);
-    request.send().await.expect("the host answers").status().as_u16()
 }
 
 /// A text in pieces, as a host that does not know the length sends it.

@@ -26,5 +26,6 @@ mod refusals;
 mod replay;
 mod rights;
 mod settings;
+mod sweeps;
 mod uploads;
 mod webhook;

@@ -17,7 +17,7 @@ use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 use keyholder_emulator::{Emulator, World};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::authority::Authority;
@@ -88,9 +88,19 @@ impl Cloud {
 
     /// Uploads a CA certificate with the tick in "set status to verified on upload".
     pub(crate) fn upload_as_verified(&self, name: &str, ca: &Authority) {
-        let body = json!({ "properties": { "certificate": ca.certificate(), "isVerified": true } });
+        self.put(&certificate_id(name), &json!({ "certificate": ca.certificate(), "isVerified": true }));
+    }
+
+    /// Uploads a CA certificate to a certain registry.
+    pub(crate) fn upload_to(&self, group: &str, instance: &str, name: &str, ca: &Authority) {
+        let id = certificate_id(name).replace(RESOURCE_GROUP, group).replace(PROVISIONING_SERVICE, instance);
+        self.put(&id, &json!({ "certificate": ca.certificate() }));
+    }
+
+    fn put(&self, id: &str, properties: &Value) {
+        let body = json!({ "properties": properties });
         let token = self.emulator().look(|world, now| world.identity.mint("https://localhost", now));
-        let request = http::Request::put(format!("{}?api-version=2022-12-12", certificate_id(name)))
+        let request = http::Request::put(format!("{id}?api-version=2022-12-12"))
             .header("host", "localhost")
             .header("authorization", format!("Bearer {token}"))
             .body(Bytes::from(body.to_string()))

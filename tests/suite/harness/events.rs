@@ -2,6 +2,9 @@
 
 use keyholder_emulator::local_azure::certificate_id;
 use serde_json::Value;
+use url::Url;
+
+use super::HTTP;
 
 const UPLOAD: &str = include_str!("../../fixtures/eventgrid/event.dps-certificate-write.json");
 const UPLOAD_AS_CLOUD_EVENT: &str =
@@ -17,6 +20,13 @@ pub(crate) fn upload(name: &str) -> Value {
 /// The same as CloudEvents 1.0.
 pub(crate) fn upload_as_cloud_event(name: &str) -> Value {
     about(name, UPLOAD_AS_CLOUD_EVENT)
+}
+
+/// Hands an event to the Functions host as Event Grid does: the host's answer.
+pub(crate) async fn notify(webhook: &Url, events: &Value) -> u16 {
+    let body = if events.is_array() { events.clone() } else { Value::from(vec![events.clone()]) };
+    let request = HTTP.post(webhook.clone()).header("aeg-event-type", "Notification").body(body.to_string());
+    request.send().await.expect("the host answers").status().as_u16()
 }
 
 fn about(name: &str, sample: &str) -> Value {

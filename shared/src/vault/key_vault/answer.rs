@@ -12,6 +12,7 @@ use url::Url;
 use super::remedy;
 use crate::ca::CaCertificate;
 use crate::error::{self, Advice, CallError};
+use crate::identity;
 use crate::trust::{GRANT_TAG, Grant};
 use crate::vault::{Kind, ObjectId};
 
@@ -65,12 +66,10 @@ fn versioned(id: Option<String>, vault: &Arc<Url>, kind: Kind) -> Result<ObjectI
 /// What an SDK call that failed asks of us.
 pub fn call_error(call: &str, object: &ObjectId, error: &azure_core::Error) -> CallError {
     let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
-        return CallError::Unavailable {
-            call: call.to_owned(),
-            status: None,
-            reason: error::one_line(&error::chain(error)),
-            retry_after: None,
-        };
+        // Not the vault's answer, but perhaps the identity endpoint's.
+        let (status, retry_after) = identity::answer_behind(error);
+        let (call, reason) = (call.to_owned(), error::one_line(&error::chain(error)));
+        return CallError::Unavailable { call, status, reason, retry_after };
     };
     let status = u16::from(*status);
     let body: Value = raw_response
