@@ -8,6 +8,7 @@ use keyholder_emulator::operation::Operation;
 
 use crate::cloud::Kept;
 use crate::process::Process;
+use crate::say_as_documented;
 
 /// Before the call has an effect, or after it.
 const MOMENTS: [(&str, Effect); 2] =
@@ -34,15 +35,15 @@ const FORGIVEN: Duration = Duration::from_secs(31 * 60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_is_killed_at_any_step_is_made_good_by_the_next_delivery() {
-    killed_at_each(&SIGNING, Kept::SameName).await;
+    killed_at_each("with a key that signs in the vault", &SIGNING, Kept::SameName).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_is_killed_while_it_pulls_a_key_is_made_good_by_the_next_delivery() {
-    killed_at_each(&PULLING, Kept::Secret).await;
+    killed_at_each("with a key that is pulled", &PULLING, Kept::Secret).await;
 }
 
-async fn killed_at_each(steps: &[(Operation, Calls)], kept: Kept) {
+async fn killed_at_each(key: &str, steps: &[(Operation, Calls)], kept: Kept) {
     let process = Process::start(7).await;
     for (number, ((step, calls), (when, effect))) in
         steps.iter().flat_map(|step| MOMENTS.iter().map(move |moment| (*step, *moment))).enumerate()
@@ -72,7 +73,8 @@ async fn killed_at_each(steps: &[(Operation, Calls)], kept: Kept) {
         assert_eq!(process.proofs_taken(&name), 1, "{what}");
         process.delete(&name);
     }
-    say!("kills: {} moments ({kept:?}), each made good by the next delivery", steps.len() * MOMENTS.len());
+    let moments = steps.len() * MOMENTS.len();
+    say_as_documented(&format!("kills {key}: {moments} moments, each made good by the next delivery"));
 }
 
 /// Not what the Functions host does, but what containers and people do: SIGTERM and Ctrl-C let a run end.
