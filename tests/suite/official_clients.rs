@@ -1,28 +1,44 @@
 //! Official clients, unmodified and with their verification of TLS and of Key Vault's challenge on, against the
-//! emulator on its sockets: the Azure CLI and the Python SDKs as their users run them.
+//! emulator on its sockets: the Azure CLI and the Python SDKs as their users run them, the Rust SDK as the app uses
+//! it. What they drive goes into `docs/coverage.md`, see [`coverage`].
 //!
-//! They come from a package registry (`tests/clients/install`). A machine without them skips, loudly; with
-//! `KEYHOLDER_CLIENTS=required` in the environment a skip is a failure. Every test with the real handler drives the
-//! Rust SDK the same way.
+//! All but the last come from a package registry (`tests/clients/install`). A machine without them skips, loudly;
+//! with `KEYHOLDER_CLIENTS=required` in the environment a skip is a failure.
 
+mod coverage;
 mod installed;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use keyholder_emulator::World;
+use keyholder_emulator::journal::Entry;
 use keyholder_emulator::local_azure::Options;
+use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::VAULT;
 
+use crate::harness::GRANT;
+use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{self, Cloud};
 use crate::harness::programs::{program, result};
 use installed::{Clients, Missing};
 
-/// A client's walk through an emulator of its own: what it said, or how it failed; or why it did not go.
-type Walk = Result<Result<String, String>, Missing>;
+/// A client's walk through an emulator of its own; or why it was not made.
+type Walk = Result<Walked, Missing>;
 
-/// Made once, for whoever asks first: az takes its time.
+/// What came of a walk.
+struct Walked {
+    /// What the client said when it ended well, or else everything that happened.
+    said: Result<String, String>,
+    /// What the client got an answer to that it wanted.
+    drove: HashSet<Operation>,
+    /// What the emulator did on its own account.
+    did: HashSet<Operation>,
+}
+
+// Each walk is made once, for whoever asks first: az takes its time.
 static TUTORIAL: LazyLock<Walk> = LazyLock::new(|| az("docs/tutorial.sh"));
 static HANDS_FREE: LazyLock<Walk> = LazyLock::new(|| {
     installed::vaults_are_found()?;
@@ -33,6 +49,7 @@ static PYTHON_KEY_VAULT: LazyLock<Walk> = LazyLock::new(|| {
     installed::vaults_are_found()?;
     python("key_vault.py")
 });
+static RUST: LazyLock<Walk> = LazyLock::new(|| Ok(rust()));
 
 #[test]
 fn the_azure_cli_walks_through_the_tutorial_as_written() {
@@ -59,11 +76,16 @@ fn the_python_sdks_of_key_vault_meet_what_they_expect() {
     success(&PYTHON_KEY_VAULT);
 }
 
-/// What a walk that went well said; nothing, if it was not made.
+#[test]
+fn the_rust_sdk_serves_the_app_in_both_key_modes() {
+    success(&RUST);
+}
+
+/// What the client of a walk said that went well; nothing, if it was not made.
 fn success(walk: &Walk) -> Option<&str> {
     match walk {
-        Ok(Ok(said)) => Some(said),
-        Ok(Err(failure)) => panic!("{failure}"),
+        Ok(Walked { said: Ok(said), .. }) => Some(said),
+        Ok(Walked { said: Err(failure), .. }) => panic!("{failure}"),
         Err(missing) => {
             missing.say();
             None
@@ -88,9 +110,27 @@ fn python(program_name: &str) -> Walk {
     Ok(walk(command, &programs))
 }
 
+/// Has the app verify a CA that signs in the vault, and one whose key it has to look for and to pull.
+fn rust() -> Walked {
+    let runtime = runtime();
+    let cloud = runtime.block_on(async {
+        let (root, line) = (Authority::root("Root", Family::Rsa2048), Authority::root("Line", Family::P256));
+        let cloud = Cloud::start_with(&[("KEYHOLDER_KEY_ACCESS", "read-secret")]).await;
+        cloud.import_ca("root-ca", &root).await;
+        cloud.store_pem_secret("line-ca", &line, GRANT).await;
+        for (name, ca) in [("root-ca", &root), ("line-ca", &line)] {
+            cloud.upload(name, ca).await;
+            let proof = cloud.until_verified(name).await;
+            ca.assert_proven(&proof, &cloud.code(name));
+        }
+        cloud
+    });
+    Walked { said: Ok(String::new()), ..Walked::through(&cloud, "azsdk-rust-") }
+}
+
 /// Runs a client against an emulator that was started for it, as a user has it: showing pending codes, with the app.
-fn walk(mut client: Command, programs: &Path) -> Result<String, String> {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+fn walk(mut client: Command, programs: &Path) -> Walked {
+    let runtime = runtime();
     let options = Options { world: World::tutorial(7), ..cloud::options() };
     let cloud = runtime.block_on(Cloud::start_from(options));
 
@@ -107,7 +147,32 @@ fn walk(mut client: Command, programs: &Path) -> Result<String, String> {
         .env("IDENTITY_ENDPOINT", azure.identity().as_str())
         .env("IDENTITY_HEADER", "any");
     // The runtime's own threads serve while this one waits.
-    let (code, said, errors) = result(&client.output().map_err(|error| format!("{client:?}: {error}"))?);
-    let story = || format!("{client:?}\n{said}\n{errors}\n{}", cloud.story());
-    if code == Some(0) { Ok(said) } else { Err(story()) }
+    let (code, said, errors) = result(&client.output().expect("the client starts"));
+    let failure = || format!("{client:?}\n{said}\n{errors}\n{}", cloud.story());
+    let said = if code == Some(0) { Ok(said.clone()) } else { Err(failure()) };
+    Walked { said, ..Walked::through(&cloud, "python") }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().expect("a runtime")
+}
+
+impl Walked {
+    /// Reads the journal. The client is the one whose `User-Agent` has this in it; the app has another.
+    fn through(cloud: &Cloud, client: &str) -> Walked {
+        let journal = cloud.journal();
+        let wanted = |entry: &&Entry| match entry.operation {
+            Operation::VaultChallenge => entry.status == 401,
+            _ => (200..300).contains(&entry.status),
+        };
+        let from = |agent: Option<&str>| agent.is_some_and(|agent| agent.to_lowercase().contains(client));
+        let (theirs, others): (Vec<&Entry>, Vec<&Entry>) =
+            journal.iter().filter(wanted).partition(|entry| from(entry.user_agent.as_deref()));
+        let own = others.into_iter().filter(|entry| entry.user_agent.is_none());
+        Walked {
+            said: Ok(String::new()),
+            drove: theirs.into_iter().map(|entry| entry.operation).collect(),
+            did: own.map(|entry| entry.operation).collect(),
+        }
+    }
 }

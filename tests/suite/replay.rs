@@ -46,9 +46,19 @@ async fn as_recorded_in_2023_with_2022_02_05() {
 }
 
 /// One recording: what was said to one DPS instance, in order.
-struct Conversation(Vec<Value>);
+pub(crate) struct Conversation(Vec<Value>);
 
 impl Conversation {
+    /// All there are, with the year of each.
+    pub(crate) fn all() -> [(&'static str, Conversation); 4] {
+        [
+            ("2018", Conversation::powershell_2018()),
+            ("2021", Conversation::dotnet_2021()),
+            ("2022", Conversation::cli_2022()),
+            ("2023", Conversation::dotnet_2023()),
+        ]
+    }
+
     fn powershell_2018() -> Conversation {
         Conversation::of(POWERSHELL_2018)
     }
@@ -79,8 +89,8 @@ impl Conversation {
         Conversation(exchanges)
     }
 
-    /// Has it once more, over TLS.
-    async fn replay(&self) {
+    /// Has it once more, over TLS, with the emulator that is given back.
+    pub(crate) async fn replay(&self) -> Emulator {
         let emulator = Emulator::new(self.world());
         let mut caller = Caller::of(&emulator).await;
         let mut judge = Judge::default();
@@ -95,6 +105,7 @@ impl Conversation {
             let answer = caller.send(request, &judge).await;
             judge.compare(exchange, &answer, emulator.now());
         }
+        emulator
     }
 
     /// A world with the instance of the first request, keeping to the recordings.

@@ -37,7 +37,7 @@ impl Clients {
     }
 
     /// Every package of theirs, with its version.
-    fn pins(self) -> &'static str {
+    pub(super) fn pins(self) -> &'static str {
         match self {
             Clients::Az => include_str!("../../clients/az.txt"),
             Clients::Sdks => include_str!("../../clients/sdks.txt"),
