@@ -1,76 +1,99 @@
-//! Roles asked for: the app works with those that `infra/` gives it, is refused everything else in the service's own
-//! words, and the person keeps all rights.
+//! Roles asked for: the app works with those that `infra/` gives it, where it gives them, is refused everything else
+//! in the service's own words, and the person keeps all rights.
 
-use keyholder::permissions;
-use keyholder_emulator::rbac::Role;
-use keyholder_emulator::{World, app_roles};
+use keyholder_emulator::World;
+use keyholder_emulator::functions_host::Line;
+use keyholder_emulator::identity::Principal;
+use keyholder_emulator::rbac::{Rbac, Role, Scope};
+use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
 
-use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{Cloud, options};
 use crate::harness::programs::{EMULATOR, program, result};
+use crate::harness::{GRANT, HTTP};
+use crate::infrastructure;
 
-/// A cloud whose app has these roles and no other rights.
-async fn cloud_with(roles: Vec<Role>, settings: &[(&str, &str)]) -> Cloud {
+const CA: &str = "root-ca";
+const KEY_ACCESSES: [&str; 2] = ["sign-in-vault", "read-secret"];
+
+/// A cloud whose app has the roles of the templates, less one action, on the instance and the vault, and no other
+/// rights.
+async fn cloud_without(action: Option<&str>, key_access: &str) -> Cloud {
+    let (actions, data_actions) = infrastructure::granted(key_access == "read-secret");
+    let kept = |granted: &&String| Some(granted.as_str()) != action;
+    let registry = Role::new("Keyholder registry", actions.iter().filter(kept).map(String::as_str), []);
+    let vault = Role::new("Keyholder vault", [], data_actions.iter().filter(kept).map(String::as_str));
+    let in_group = |kind: &str, name: &str| {
+        Scope::at(&format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/{kind}/{name}"
+        ))
+    };
+    let (app, mut rbac) = (Principal::function_app(), Rbac::on());
+    rbac.assign(&app, registry, in_group("Microsoft.Devices/provisioningServices", PROVISIONING_SERVICE));
+    rbac.assign(&app, vault, in_group("Microsoft.KeyVault/vaults", VAULT));
+
     let mut options = options();
-    options.world = World { rbac: app_roles::rbac(roles), ..options.world };
-    options
-        .app_settings
-        .extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    options.world = World { rbac, ..options.world };
+    options.app_settings.push(("KEYHOLDER_KEY_ACCESS".to_owned(), key_access.to_owned()));
     Cloud::start_from(options).await
 }
 
-#[tokio::test]
-async fn the_roles_of_infra_are_enough_to_have_the_vault_sign() {
-    let (cloud, ca) = (cloud_with(app_roles::of_infrastructure(false), &[]).await, root());
-    cloud.import_ca("root-ca", &ca).await;
-    cloud.upload("root-ca", &ca).await;
-    cloud.until_verified("root-ca").await;
-    assert!(cloud.journal().iter().all(|entry| entry.status != 403), "{}", cloud.story());
+/// Everything the app does: a CA is uploaded, with its key in the vault or in a secret, and then the sweep looks for
+/// others in the resource group.
+async fn run(cloud: &Cloud, key_access: &str) {
+    let ca = root();
+    match key_access {
+        "sign-in-vault" => cloud.import_ca(CA, &ca).await,
+        _ => cloud.store_pem_secret(CA, &ca, GRANT).await,
+    }
+    cloud.upload(CA, &ca).await;
+    cloud.until_answered(CA).await;
+    let host = cloud.azure().functions_host().address();
+    let sweep = HTTP.post(format!("http://{host}/admin/functions/SweepUnverified")).send().await;
+    assert_eq!(sweep.expect("the host answers").status(), 202);
+    cloud.until_logged("is the sweep's report", is_report).await;
+}
+
+fn is_report(line: &Line) -> bool {
+    line.text.contains("sweep: ")
 }
 
 #[tokio::test]
-async fn the_roles_of_infra_are_enough_to_pull_a_key() {
-    let settings = [("KEYHOLDER_KEY_ACCESS", "read-secret")];
-    let (cloud, ca) = (cloud_with(app_roles::of_infrastructure(true), &settings).await, root());
-    cloud.store_pem_secret("root-ca", &ca, GRANT).await;
-    cloud.upload("root-ca", &ca).await;
-    cloud.until_verified("root-ca").await;
-    assert!(cloud.journal().iter().all(|entry| entry.status != 403), "{}", cloud.story());
+async fn the_roles_of_infra_are_enough() {
+    for key_access in KEY_ACCESSES {
+        let cloud = cloud_without(None, key_access).await;
+        run(&cloud, key_access).await;
+        let report = cloud.until_logged("is the sweep's report", is_report).await;
+        let expected = "1 certificates in 1 registries, 1 of them verified before";
+        assert!(report.text.ends_with(expected), "{key_access}: {report}\n{}", cloud.story());
+        assert!(cloud.journal().iter().all(|entry| entry.status != 403), "{key_access}: {}", cloud.story());
+    }
 }
 
 #[tokio::test]
-async fn a_right_that_lacks_is_named_in_the_app_s_log() {
-    let without = |list: &[&'static str], action: &str| -> Vec<&'static str> {
-        list.iter().copied().filter(|granted| *granted != action).collect()
-    };
-    let sign = "Microsoft.KeyVault/vaults/keys/sign/action";
-    let verify = "Microsoft.Devices/provisioningServices/certificates/verify/action";
-    let rows = [
-        (sign, permissions::ACTIONS.to_vec(), without(permissions::DATA_ACTIONS, sign)),
-        (
-            verify,
-            without(
-                permissions::ACTIONS,
-                "Microsoft.Devices/provisioningServices/certificates/verify/Action",
-            ),
-            permissions::DATA_ACTIONS.to_vec(),
-        ),
-    ];
-    for (missing, actions, data_actions) in rows {
-        let (cloud, ca) =
-            (cloud_with(vec![Role::new("too little", actions, data_actions)], &[]).await, root());
-        cloud.import_ca("root-ca", &ca).await;
-        cloud.upload("root-ca", &ca).await;
-        let line = cloud
-            .until_logged("names the right", |line| {
-                line.text.contains("ERROR")
-                    && line.text.contains("access-refused")
-                    && line.text.contains(missing)
-            })
-            .await;
-        assert!(line.text.contains("root-ca"), "{line}");
-        assert!(!cloud.certificate("root-ca", |certificate| certificate.is_verified()));
+async fn without_any_one_of_their_actions_the_app_fails_and_names_it() {
+    let always = infrastructure::granted(false);
+    let always = [always.0, always.1].concat();
+    let with_secrets = infrastructure::granted(true).1;
+    let for_secrets = with_secrets.iter().filter(|action| !always.contains(action));
+    let rows = always.iter().map(|action| ("sign-in-vault", action));
+    let rows: Vec<_> = rows.chain(for_secrets.map(|action| ("read-secret", action))).collect();
+    assert_eq!(rows.len(), 8, "{rows:?}");
+    for (key_access, action) in rows {
+        let cloud = cloud_without(Some(action), key_access).await;
+        run(&cloud, key_access).await;
+        let (log, _) = cloud.azure().functions_host().follow();
+        let names_it = |line: &&Line| line.text.to_lowercase().contains(&action.to_lowercase());
+        let naming: Vec<&Line> = log.iter().filter(names_it).collect();
+        // The instances are listed by the sweep alone.
+        let fails = if action.ends_with("provisioningServices/Read") {
+            naming.iter().any(|line| line.text.contains("WARN") && is_report(line))
+        } else {
+            let verified = cloud.certificate(CA, |certificate| certificate.is_verified());
+            let loud = |line: &&Line| line.text.contains("ERROR") && line.text.contains("access-refused");
+            !verified && naming.iter().any(loud)
+        };
+        assert!(fails, "without {action}, {key_access}:\n{}", cloud.story());
     }
 }
 

@@ -21,7 +21,7 @@ impl Project {
         for folder in ["infra", "infra/modules"] {
             for entry in fs::read_dir(root().join(folder)).unwrap() {
                 let path = format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap());
-                if path.ends_with(".bicep") || path.ends_with(".bicepparam") || path.ends_with(".sh") {
+                if path.ends_with(".bicep") || path.ends_with(".bicepparam") {
                     texts.insert(path.clone(), fs::read_to_string(root().join(&path)).unwrap());
                 }
             }

@@ -111,36 +111,56 @@ fn built_in_roles(template: &Template<'_>) -> Violations {
     others.map(|id| format!("{}: {id} is not one of the built-in roles given", template.path)).collect()
 }
 
-/// Two roles are defined, and they say what the code says.
-fn roles(templates: &[Template<'_>]) -> Violations {
-    let mut violations = Vec::new();
-    let (mut actions, mut data, mut data_for_secrets) = (Vec::new(), Vec::new(), Vec::new());
+/// What the roles grant.
+#[derive(Debug, Default)]
+pub(super) struct Granted {
+    pub(super) actions: Vec<String>,
+    pub(super) data_actions: Vec<String>,
+    /// Data actions besides, where the app may read secrets.
+    pub(super) for_secrets: Vec<String>,
+    /// What they are tied to.
+    conditions: Vec<String>,
+}
+
+pub(super) fn granted(templates: &[Template<'_>]) -> Granted {
+    let mut granted = Granted::default();
+    let owned = |texts: Vec<&str>| -> Vec<String> { texts.into_iter().map(str::to_owned).collect() };
+    // Beside actions a list may have the texts of a condition.
+    let actions = |texts: Vec<&str>| owned(texts.into_iter().filter(|text| text.contains('/')).collect());
     for template in templates {
-        let lists = template.values(template.root(), "actions");
-        actions.extend(lists.iter().flat_map(|list| template.strings(*list)));
+        for list in template.values(template.root(), "actions") {
+            granted.actions.extend(owned(template.strings(list)));
+        }
         for list in template.values(template.root(), "dataActions") {
-            let only_then = template.of_kind(list, "ternary_expression");
-            let conditions = only_then.iter().filter_map(|choice| choice.named_child(0));
-            for condition in conditions.filter(|node| template.text(*node) != "keyAccess == 'read-secret'") {
-                let condition = template.text(condition);
-                violations.push(format!("{}: a right depends on {condition}", template.path));
-            }
-            let of_choices = only_then.iter().flat_map(|choice| template.strings(*choice));
-            data_for_secrets.extend(of_choices.filter(|text| text.contains('/')));
-            data.extend(template.strings(list).into_iter().filter(|text| text.contains('/')));
+            let choices = template.of_kind(list, "ternary_expression");
+            let conditions = choices.iter().filter_map(|choice| choice.named_child(0));
+            let conditions =
+                conditions.map(|condition| format!("{}: {}", template.path, template.text(condition)));
+            granted.conditions.extend(conditions);
+            let of_choices = choices.iter().flat_map(|choice| actions(template.strings(*choice)));
+            granted.for_secrets.extend(of_choices);
+            granted.data_actions.extend(actions(template.strings(list)));
         }
     }
-    data.retain(|action| !data_for_secrets.contains(action));
+    granted.data_actions.retain(|action| !granted.for_secrets.contains(action));
+    granted
+}
+
+/// Two roles are defined, and they say what the code says.
+fn roles(templates: &[Template<'_>]) -> Violations {
+    let Granted { actions, data_actions, for_secrets, conditions } = granted(templates);
+    let others = conditions.iter().filter(|condition| !condition.ends_with(": keyAccess == 'read-secret'"));
+    let others = others.map(|condition| format!("a right depends on the wrong thing, in {condition}"));
     let lists = [
         ("ACTIONS", actions, permissions::ACTIONS),
-        ("DATA_ACTIONS", data, permissions::DATA_ACTIONS),
-        ("DATA_ACTIONS_TO_READ_SECRETS", data_for_secrets, permissions::DATA_ACTIONS_TO_READ_SECRETS),
+        ("DATA_ACTIONS", data_actions, permissions::DATA_ACTIONS),
+        ("DATA_ACTIONS_TO_READ_SECRETS", for_secrets, permissions::DATA_ACTIONS_TO_READ_SECRETS),
     ];
     let differ = lists.into_iter().filter(|(_, granted, used)| granted.as_slice() != *used);
-    violations.extend(differ.map(|(name, granted, used)| {
+    let differ = differ.map(|(name, granted, used)| {
         format!("the roles grant {granted:?}, and keyholder::permissions::{name} is {used:?}")
-    }));
-    violations
+    });
+    others.chain(differ).collect()
 }
 
 fn events(templates: &[Template<'_>]) -> Violations {
@@ -256,17 +276,19 @@ fn azure_yaml(project: &Project) -> Violations {
     };
     let mut violations = Vec::new();
     let template = format!("{}/{}.bicep", value("path").join("|"), value("module").join("|"));
-    let mut paths = value("run");
+    let (commands, scripts): (Vec<_>, Vec<_>) = value("run").into_iter().partition(|run| run.contains(' '));
+    let mut paths = scripts.clone();
     paths.extend(value("project"));
     paths.push(&template);
     let missing = paths.iter().filter(|path| !root().join(path).exists());
     violations.extend(missing.map(|path| format!("azure.yaml: there is no {path}")));
-    let scripts = value("run").into_iter().filter(|path| root().join(path).exists());
+    let scripts = scripts.into_iter().filter(|path| root().join(path).exists());
     let plain = scripts.filter(|path| !is_executable(&root().join(path)));
     violations.extend(plain.map(|path| format!("azure.yaml: {path} is not executable")));
-    let package = project.text("infra/package.sh");
-    let unmade = value("dist").into_iter().filter(|dist| !package.contains(&format!("app={dist}\n")));
-    violations.extend(unmade.map(|dist| format!("azure.yaml: infra/package.sh does not make {dist}")));
+    let others = commands.into_iter().filter(|command| *command != keyholder_package::COMMAND);
+    violations.extend(others.map(|command| format!("azure.yaml: {command:?} does not package the app")));
+    let unmade = value("dist").into_iter().filter(|dist| *dist != keyholder_package::FOLDER);
+    violations.extend(unmade.map(|dist| format!("azure.yaml: nothing makes {dist}")));
     for key in ["run", "project", "dist", "path", "module"] {
         if value(key).is_empty() {
             violations.push(format!("azure.yaml: there is no {key}"));

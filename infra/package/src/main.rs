@@ -1,0 +1,130 @@
+//! Builds the function app and packs it.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // this is a command line
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use keyholder_package::app::LOCAL_SETTINGS;
+use keyholder_package::cold_start::{self, ColdStart};
+use keyholder_package::compiler::{Compiler, Machine};
+use keyholder_package::requirements::OLDEST_GLIBC;
+use keyholder_package::{App, FOLDER, Requirements, ZIP};
+use serde_json::Value;
+
+const STARTS: usize = 20;
+
+/// Builds the function app and packs it into target/keyholder-functions.zip, and into a folder beside it.
+#[derive(Parser)]
+#[command(
+    after_help = "The folder is for `func start` and `cargo run -- up --app target/keyholder-functions`."
+)]
+struct Arguments {
+    /// Pack this program instead of building one; x86-64 Linux, with OpenSSL inside
+    #[arg(long, value_name = "FILE")]
+    handler: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprint!(": {error}");
+                cause = error.source();
+            }
+            eprintln!();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let handler = match arguments.handler {
+        Some(handler) => handler,
+        None => build(&repository)?,
+    };
+    let program =
+        fs::read(&handler).map_err(|error| format!("{} cannot be read: {error}", handler.display()))?;
+    let size = program.len();
+    let requirements = checked(&program).map_err(|problem| format!("{}: {problem}", handler.display()))?;
+
+    let app = App::assemble(&repository, program)?;
+    let zip = app.zip()?;
+    let folder = repository.join(FOLDER);
+    app.write(&folder)?;
+    fs::write(repository.join(ZIP), &zip).map_err(|error| format!("{ZIP} cannot be written: {error}"))?;
+
+    let needs = requirements.glibc.map_or("static".to_owned(), |glibc| format!("needs {glibc}"));
+    println!("handler     {}  x86-64 Linux, {needs}", megabytes(size));
+    println!("zip         {}  {ZIP}", megabytes(zip.len()));
+    println!("folder                {FOLDER}");
+    println!("cold start  {}", cold(&folder));
+    if !requirements.suits_every_image() {
+        let message = format!(
+            "this handler {needs}, and the oldest Functions image has {OLDEST_GLIBC}: it may not start in Azure. It was \
+             linked against this machine's C library; to have it linked against that one: python3 -m pip install \
+             cargo-zigbuild, and again"
+        );
+        eprintln!("\nWARNING: {message}");
+    }
+    Ok(())
+}
+
+fn build(repository: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let compiler = Compiler::choose(&Machine::look())?;
+    let (mut command, handler) = compiler.command(repository);
+    eprintln!("building the handler with {compiler}");
+    let status = command.status().map_err(|error| format!("Cargo could not be started: {error}"))?;
+    match status.success() {
+        true => Ok(handler),
+        false => Err(format!("the handler could not be built ({status}); what is above says why").into()),
+    }
+}
+
+/// What it asks for, if that can be had on a Functions image at all.
+fn checked(program: &[u8]) -> Result<Requirements, String> {
+    let requirements = Requirements::read(program).map_err(|error| error.to_string())?;
+    let missing = requirements.missing_libraries();
+    match missing.is_empty() {
+        true => Ok(requirements),
+        false => Err(format!("it needs {}, which a Functions image may not have", missing.join(", "))),
+    }
+}
+
+/// With the settings of `local.settings.json`, which nobody needs to be there for.
+fn cold(folder: &Path) -> String {
+    let settings = || -> Result<Vec<(String, String)>, Box<dyn Error>> {
+        let document: Value = serde_json::from_slice(&fs::read(folder.join(LOCAL_SETTINGS))?)?;
+        let values = document["Values"].as_object().ok_or("it has no Values")?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(values.iter().map(|(name, value)| (name.clone(), text(value))).collect())
+    };
+    let measured = settings().and_then(|settings| {
+        Ok(cold_start::measure(&folder.join(keyholder_package::app::HANDLER), &settings, STARTS)?)
+    });
+    match measured {
+        Ok(ColdStart { fastest, median, slowest, starts }) => {
+            let [fastest, median, slowest] =
+                [fastest, median, slowest].map(|time| 1000.0 * time.as_secs_f64());
+            format!(
+                "{fastest:5.1} ms from exec to the first answer, the fastest of {starts} starts (median {median:.1} ms, \
+                 slowest {slowest:.1} ms)"
+            )
+        }
+        Err(error) => format!("not measured, the handler does not run here: {error}"),
+    }
+}
+
+fn megabytes(bytes: usize) -> String {
+    // Exact enough for a size.
+    #[allow(clippy::cast_precision_loss)]
+    let megabytes = bytes as f64 / 1e6;
+    format!("{megabytes:5.2} MB")
+}

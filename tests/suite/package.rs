@@ -1,0 +1,233 @@
+//! The function app as it is deployed.
+//!
+//! With `KEYHOLDER_PACKAGE`, the zip that `cargo run -p keyholder-package` has made is judged, and its handler runs.
+//! Without it the package is made here of the handler under test, which is a debug build for this machine, and what
+//! can only be said of the real one is skipped, loudly.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use flate2::bufread::DeflateDecoder;
+use keyholder::{Settings, config};
+use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
+use keyholder_package::{App, Requirements};
+use rawzip::ZipArchive;
+use serde_json::Value;
+
+use crate::harness::cloud;
+use crate::harness::programs::{EMULATOR, HANDLER, program, result};
+
+const PACKAGE: &str = "KEYHOLDER_PACKAGE";
+
+/// A file in a zip, as a reader sees it that shares no code with what wrote it.
+#[derive(Debug)]
+struct Packed {
+    mode: u32,
+    made_by_unix: bool,
+    bytes: Vec<u8>,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The zip that was made by the documented command, if there is one.
+fn made() -> Option<Vec<u8>> {
+    // Tests run in their own package's folder; the path is one from the root of the repository.
+    let path = repository().join(std::env::var_os(PACKAGE)?);
+    Some(fs::read(&path).unwrap_or_else(|error| panic!("{PACKAGE} is {}: {error}", path.display())))
+}
+
+/// The same with a handler that is quickly packed.
+fn made_here() -> Vec<u8> {
+    App::assemble(&repository(), b"#!/bin/sh\n".to_vec()).unwrap().zip().unwrap()
+}
+
+fn unpacked(zip: &[u8]) -> BTreeMap<String, Packed> {
+    let archive = ZipArchive::from_slice(zip).unwrap();
+    let mut files = BTreeMap::new();
+    let mut entries = archive.entries();
+    while let Some(entry) = entries.next_entry().unwrap() {
+        let packed = archive.get_entry(entry.wayfinder()).unwrap();
+        let mut bytes = Vec::new();
+        packed.verifying_reader(DeflateDecoder::new(packed.data())).read_to_end(&mut bytes).unwrap();
+        let path = String::from_utf8(entry.file_path().as_ref().to_vec()).unwrap();
+        let mode = entry.external_attributes() >> 16;
+        let made_by_unix = entry.version_made_by().as_u16() >> 8 == 3;
+        let twice = files.insert(path, Packed { mode, made_by_unix, bytes });
+        assert!(twice.is_none(), "{twice:?} is there twice");
+    }
+    files
+}
+
+#[test]
+fn the_zip_is_laid_out_as_the_functions_host_wants_it() {
+    let files = unpacked(&made().unwrap_or_else(made_here));
+    let mut expected: BTreeMap<String, u32> = keyholder_functions::FUNCTIONS
+        .iter()
+        .map(|(function, _)| (format!("{function}/function.json"), 0o100_666))
+        .collect();
+    expected.insert("handler".to_owned(), 0o100_777);
+    expected.insert("host.json".to_owned(), 0o100_666);
+    let modes: BTreeMap<String, u32> = files.iter().map(|(path, file)| (path.clone(), file.mode)).collect();
+    assert_eq!(modes, expected);
+    assert!(files.values().all(|file| file.made_by_unix), "the host goes by the modes only then");
+
+    assert_eq!(files["host.json"].bytes, keyholder_functions::HOST_JSON.as_bytes());
+    for (function, document) in keyholder_functions::FUNCTIONS {
+        assert_eq!(files[&format!("{function}/function.json")].bytes, document.as_bytes(), "{function}");
+    }
+    let host: Value = serde_json::from_slice(&files["host.json"].bytes).unwrap();
+    let executable = &host["customHandler"]["description"]["defaultExecutablePath"];
+    assert!(files.contains_key(executable.as_str().unwrap()), "host.json starts {executable}");
+}
+
+#[test]
+fn the_same_app_is_the_same_bytes() {
+    let zip = made_here();
+    assert_eq!(zip, made_here());
+    // The folder's order and times have no say.
+    let copy = tempfile::tempdir().unwrap();
+    let functions = keyholder_functions::FUNCTIONS.iter().rev();
+    let documents = functions.map(|(name, text)| (format!("functions/{name}/function.json"), *text));
+    let rest = [("functions/local.settings.json", "{}"), ("functions/Cargo.toml", "")];
+    let rest = rest.map(|(path, text)| (path.to_owned(), text)).into_iter();
+    let host = [("host.json".to_owned(), keyholder_functions::HOST_JSON)].into_iter();
+    for (path, text) in documents.chain(rest).chain(host) {
+        let path = copy.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    assert_eq!(zip, App::assemble(copy.path(), b"#!/bin/sh\n".to_vec()).unwrap().zip().unwrap());
+    assert_ne!(zip, App::assemble(copy.path(), b"#!/bin/sh".to_vec()).unwrap().zip().unwrap());
+}
+
+#[test]
+fn the_handler_starts_on_the_oldest_functions_image() {
+    let Some(zip) = made() else {
+        // Past the test runner, which keeps what a test that succeeds has printed to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: whether the packaged handler suits the Functions images; for that: {} && {PACKAGE}={} cargo test \
+             --package keyholder-tests --test suite package",
+            keyholder_package::COMMAND,
+            keyholder_package::ZIP
+        );
+        return;
+    };
+    let requirements = Requirements::read(&unpacked(&zip)["handler"].bytes).unwrap();
+    assert!(requirements.suits_every_image(), "{requirements:?}");
+    assert!(requirements.missing_libraries().is_empty(), "{requirements:?}");
+    assert!(requirements.is_stripped, "{requirements:?}");
+}
+
+/// What `up` says to try, typed in as it stands, with the packaged app in the emulator.
+#[test]
+fn the_packaged_app_verifies_what_is_uploaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = folder.path().join("app");
+    match made() {
+        Some(zip) => unpack(&zip, &app),
+        None => App::assemble(&repository(), fs::read(HANDLER).unwrap()).unwrap().write(&app).unwrap(),
+    }
+    let free_ports = ["--port", "0", "--identity-port", "0", "--functions-port", "0"];
+    let mut up = program(EMULATOR).arg("up").arg("--app").arg(&app).args(free_ports).spawn().unwrap();
+    let mut output = BufReader::new(up.stdout.take().unwrap());
+    let mut printed = String::new();
+    let mut until = |wanted: &str| {
+        while !printed.lines().last().is_some_and(|line| line.contains(wanted)) {
+            assert_ne!(output.read_line(&mut printed).unwrap(), 0, "no {wanted:?} in:\n{printed}");
+        }
+        printed.clone()
+    };
+
+    let told = until("ready address=");
+    let commands: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    let commands = commands.join("\n");
+    let (exports, last) = commands.rsplit_once('\n').expect("there are several");
+    let shell = |script: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", script]).current_dir(folder.path()).env("NO_PROXY", "*");
+        let (code, stdout, stderr) = result(&bash.output().unwrap());
+        assert_eq!(code, Some(0), "{script}\n{stdout}{stderr}");
+        stdout
+    };
+    shell(exports);
+    until("outcome=\"verified\"");
+    // The exports once more, and not what was done with them.
+    let environment = exports.lines().filter(|line| line.starts_with("export") || line.starts_with("token"));
+    let looked = shell(&format!("{}\n{last}", environment.collect::<Vec<_>>().join("\n")));
+    up.kill().unwrap();
+    up.wait().unwrap();
+    let looked: Value = serde_json::from_str(&looked).unwrap_or_else(|error| panic!("{error}: {looked}"));
+    assert_eq!(looked["properties"]["isVerified"], true, "{looked}");
+}
+
+/// As the deployment service does, modes included.
+fn unpack(zip: &[u8], folder: &Path) {
+    for (path, file) in unpacked(zip) {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, file.bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(file.mode & 0o777)).unwrap();
+    }
+}
+
+#[test]
+fn the_documents_say_the_command_that_makes_it() {
+    for path in ["README.md", "infra/README.md", "azure.yaml"] {
+        let text = fs::read_to_string(repository().join(path)).unwrap();
+        assert!(text.contains(keyholder_package::COMMAND), "{path}");
+    }
+}
+
+#[test]
+fn packing_again_keeps_local_settings_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::assemble(&repository(), b"#!/bin/sh\n".to_vec()).unwrap();
+    let settings = folder.path().join("local.settings.json");
+    app.write(folder.path()).unwrap();
+    assert_eq!(
+        fs::read(&settings).unwrap(),
+        fs::read(repository().join("functions/local.settings.json")).unwrap()
+    );
+    fs::write(&settings, "{}").unwrap();
+    fs::create_dir(folder.path().join("OldFunction")).unwrap();
+    app.write(folder.path()).unwrap();
+    assert_eq!(fs::read(&settings).unwrap(), b"{}");
+    assert!(!folder.path().join("OldFunction").exists());
+}
+
+/// The settings for Core Tools are those that the emulator gives its own app on its standard ports. Where the
+/// emulator's CA is cannot be known beforehand; that is exported.
+#[tokio::test]
+async fn the_local_settings_point_at_the_emulator() {
+    let text = fs::read_to_string(repository().join("functions/local.settings.json")).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let mut values: BTreeMap<String, String> = serde_json::from_value(document["Values"].clone()).unwrap();
+    // Core Tools' own: which worker it is, and storage for the timer, from Azurite.
+    assert_eq!(values.remove("FUNCTIONS_WORKER_RUNTIME").unwrap(), "custom");
+    assert_eq!(values.remove("AzureWebJobsStorage").unwrap(), "UseDevelopmentStorage=true");
+    let read = Settings::read(|name| values.get(name).cloned());
+    assert!(read.is_ok(), "{}", read.unwrap_err());
+
+    let azure = LocalAzure::start(Options { app_settings: Vec::new(), ..cloud::options() }).await.unwrap();
+    let (services, identity) = (azure.arm().port().unwrap(), azure.identity().port().unwrap());
+    let standard = Ports::STANDARD;
+    let on_standard_ports = |value: &str| {
+        value
+            .replace(&format!(":{services}"), &format!(":{}", standard.services))
+            .replace(&format!(":{identity}"), &format!(":{}", standard.identity))
+    };
+    let names =
+        [config::NAMES, config::NAMES_FOR_THE_HOST, &["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]].concat();
+    let given = azure.app_settings().iter();
+    let given = given.filter(|(name, value)| names.contains(&name.as_str()) && !value.is_empty());
+    let given: BTreeMap<_, _> = given.map(|(name, value)| (name.clone(), on_standard_ports(value))).collect();
+    azure.stop().await;
+    assert_eq!(values, given);
+}
