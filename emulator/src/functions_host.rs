@@ -4,8 +4,8 @@
 //!
 //! Decisions (`webhook`, `admin`, `load`, `timer`, `envelope`, `answer`, `restart`) are pure and know no
 //! socket; `process`, `supervisor`, `invocation`, `runner`, `timers` and `server` carry them out. Unlike the
-//! rest of the emulator this works in real time, because the handler does; only timers, and the half hour in
-//! which crashes are counted, follow the emulator's clock.
+//! rest of the emulator this works in real time, because the handler does: a clock that jumps must not kill it.
+//! Only timers, and the half hour in which crashes are counted, follow the emulator's clock.
 
 mod admin;
 mod answer;

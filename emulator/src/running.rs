@@ -149,6 +149,25 @@ impl Emulator {
         }
     }
 
+    /// Waits until the clock shows a moment, however it gets there: by itself, or moved by somebody.
+    pub async fn reaches(&self, moment: OffsetDateTime) {
+        let mut changes = self.changes();
+        loop {
+            // Whatever changes from here on ends the wait below.
+            changes.mark_unchanged();
+            let left = moment - self.now();
+            if !left.is_positive() {
+                return;
+            }
+            let is_frozen = self.0.clock.is_frozen();
+            tokio::select! {
+                // The sender lives in `self`, so this never fails.
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(left.unsigned_abs()), if !is_frozen => {}
+            }
+        }
+    }
+
     /// Wakes up after every change of the world or the clock.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
@@ -170,4 +189,28 @@ impl Emulator {
 
 fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_moment_is_reached_when_the_clock_is_moved_there_or_gets_there() {
+        let noon = datetime!(2026-03-05 12:00 UTC);
+        let emulator = Emulator::new(World::empty(1));
+        emulator.freeze(noon);
+        emulator.reaches(noon).await;
+
+        let later = noon + Duration::from_secs(30);
+        let mut waiting = Box::pin(emulator.reaches(later));
+        assert!((&mut waiting).now_or_never().is_none());
+        emulator.advance(Duration::from_secs(29));
+        assert!((&mut waiting).now_or_never().is_none());
+        emulator.advance(Duration::from_secs(1));
+        waiting.await;
+    }
 }

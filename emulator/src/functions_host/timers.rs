@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
-use time::OffsetDateTime;
 
 use super::function::Function;
 use super::runner::Runner;
@@ -34,22 +32,16 @@ impl Timers {
 
     /// Runs a function whenever its timer is due, until the host stops.
     pub(super) async fn run(self: Arc<Self>, function: Function, runner: Arc<Runner>) {
-        let mut changes = runner.emulator.changes();
-        while !runner.has_stopped() {
-            // Whatever changes from here on ends the wait below.
-            changes.mark_unchanged();
-            let now = runner.emulator.now();
-            let Some(due) = self.timer(&function).and_then(|timer| timer.due()) else { return };
-            if due <= now {
-                let Some(info) = self.timer(&function).map(|mut timer| timer.fire(now)) else { return };
-                runner.run(runner.invocation(&function, Payload::Value(info))).await;
-                continue;
+        let emulator = &runner.emulator;
+        while let Some(due) = self.timer(&function).and_then(|timer| timer.due()) {
+            emulator.reaches(due).await;
+            if runner.has_stopped() {
+                return;
             }
-            tokio::select! {
-                // The sender lives in the runner's emulator, so this never fails.
-                _ = changes.changed() => {}
-                () = elapse(now, due) => {}
-            }
+            let Some(info) = self.timer(&function).map(|mut timer| timer.fire(emulator.now())) else {
+                return;
+            };
+            runner.run(runner.invocation(&function, Payload::Value(info))).await;
         }
     }
 
@@ -57,8 +49,4 @@ impl Timers {
         let timer = self.0.get(function.name())?;
         Some(timer.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-async fn elapse(now: OffsetDateTime, due: OffsetDateTime) {
-    tokio::time::sleep(Duration::try_from(due - now).unwrap_or_default()).await;
 }
