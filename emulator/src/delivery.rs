@@ -1,17 +1,17 @@
-//! Sends what Event Grid owes: the only part of it that touches the network.
+//! Does what Event Grid's books say is due: the only part of it that touches the network.
 //!
 //! It sleeps until the emulator's clock says that something is due, and wakes when the world or the clock
-//! changes; moving the clock is all it takes to see a retry. The limit for one answer is real time, because
-//! the subscriber works in real time.
+//! changes; moving the clock is all it takes to see a retry, or an answer that comes too late.
 
-use std::time::Duration;
+mod client;
+pub mod dead_letters;
+mod handshakes;
 
 use http::StatusCode;
-use reqwest::redirect;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
-use crate::event_grid::{ANSWER_WITHIN, Attempt, Delivery, Next};
+use crate::event_grid::{ANSWER_WITHIN, Attempt, Delivery, LATE_ANSWER_WITHIN, Next};
 use crate::faults::Effect;
 use crate::journal::Entry;
 use crate::operation::Operation;
@@ -20,7 +20,7 @@ use crate::{Emulator, World, arm};
 
 /// Delivers for ever. Dropping the future also drops the requests on their way.
 pub async fn run(emulator: Emulator) {
-    let client = client();
+    let client = client::new();
     let mut changes = emulator.changes();
     let mut sending = JoinSet::new();
     loop {
@@ -29,21 +29,35 @@ pub async fn run(emulator: Emulator) {
         for (delivery, fault) in take_due(&emulator) {
             sending.spawn(send(emulator.clone(), client.clone(), delivery, fault));
         }
-        let due_in = emulator.look(|world, now| world.event_grid.next_due().map(|due| due - now));
+        for (handshake, fault) in handshakes::take_due(&emulator) {
+            sending.spawn(handshakes::ask(emulator.clone(), client.clone(), handshake, fault));
+        }
+        let due = emulator.look(|world, _| world.event_grid.next_due());
         tokio::select! {
             // The sender lives in `emulator`, so this never fails.
             _ = changes.changed() => {}
             Some(_) = sending.join_next() => {}
-            () = elapse(due_in) => {}
+            () = reaches(&emulator, due) => {}
         }
     }
+}
+
+async fn reaches(emulator: &Emulator, due: Option<OffsetDateTime>) {
+    match due {
+        Some(due) => emulator.reaches(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether something is due. Taking counts as a change even when there is nothing to take, so look first.
+fn is_due(emulator: &Emulator) -> bool {
+    emulator.look(|world, now| world.event_grid.next_due().is_some_and(|due| due <= now))
 }
 
 /// Deliveries that are due and that no fault keeps from being sent, each with the fault that will keep its
 /// answer.
 fn take_due(emulator: &Emulator) -> Vec<(Delivery, Option<Effect>)> {
-    // Taking counts as a change even when there is nothing to take, so look first.
-    if !emulator.look(|world, now| world.event_grid.next_due().is_some_and(|due| due <= now)) {
+    if !is_due(emulator) {
         return Vec::new();
     }
     let watch = emulator.stopwatch();
@@ -51,39 +65,63 @@ fn take_due(emulator: &Emulator) -> Vec<(Delivery, Option<Effect>)> {
         let due = world.event_grid.take_due(now);
         due.into_iter()
             .filter_map(|delivery| {
-                let fault = world.faults.strike(Operation::Deliver, object(&delivery));
-                let attempt = match fault {
-                    Some(Effect::Answer(status)) => {
-                        StatusCode::from_u16(status).map_or(Attempt::SocketError, Attempt::Answered)
+                let fault = strike(world, &delivery);
+                match fault.and_then(unsent) {
+                    Some(attempt) => {
+                        settle(world, delivery, attempt, fault, (now, watch));
+                        None
                     }
-                    // Nobody waits for real time to see that nothing comes.
-                    Some(Effect::Silence) => Attempt::TimedOut,
-                    Some(Effect::ResetBefore) => Attempt::SocketError,
-                    _ => return Some((delivery, fault)),
-                };
-                settle(world, delivery, attempt, fault, (now, watch));
-                None
+                    None => Some((delivery, fault)),
+                }
             })
             .collect()
     })
 }
 
-async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, fault: Option<Effect>) {
-    let watch = emulator.stopwatch();
-    let mut request = client.post(delivery.endpoint().clone()).body(delivery.body());
-    for (name, value) in delivery.headers() {
-        request = request.header(name, value);
-    }
-    let attempt = match request.send().await {
-        Ok(_) if fault == Some(Effect::ResetAfter) => Attempt::SocketError,
-        Ok(answer) => Attempt::Answered(answer.status()),
-        Err(error) if error.is_timeout() => Attempt::TimedOut,
-        Err(error) => {
-            tracing::debug!(error = %error.without_url(), "no answer from an event subscriber");
-            Attempt::SocketError
+/// A fault may be aimed at any event of a batch.
+fn strike(world: &mut World, delivery: &Delivery) -> Option<Effect> {
+    delivery.events().find_map(|event| world.faults.strike(Operation::Deliver, object(event)))
+}
+
+/// What comes of a request that a fault keeps from being sent; nothing if it is sent.
+fn unsent(fault: Effect) -> Option<Attempt> {
+    match fault {
+        Effect::Answer(status) => {
+            Some(StatusCode::from_u16(status).map_or(Attempt::SocketError, Attempt::Answered))
         }
+        // Nobody waits to see that nothing comes.
+        Effect::Silence => Some(Attempt::TimedOut),
+        Effect::ResetBefore => Some(Attempt::SocketError),
+        _ => None,
+    }
+}
+
+async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, fault: Option<Effect>) {
+    let (sent, watch) = (emulator.now(), emulator.stopwatch());
+    let answer = client::ask(&client, delivery.request());
+    tokio::pin!(answer);
+    let attempt = tokio::select! {
+        answer = &mut answer => answer.map_or_else(|attempt| attempt, |answer| Attempt::Answered(answer.status())),
+        () = emulator.reaches(sent + ANSWER_WITHIN) => Attempt::TimedOut,
     };
-    emulator.with(|world, now| settle(world, delivery, attempt, fault, (now, watch)));
+    let attempt = if fault == Some(Effect::ResetAfter) { Attempt::SocketError } else { attempt };
+    emulator.with(|world, now| settle(world, delivery.clone(), attempt, fault, (now, watch)));
+    if attempt != Attempt::TimedOut {
+        return;
+    }
+    let late = tokio::select! {
+        answer = answer => answer.ok().map(|answer| Attempt::Answered(answer.status())),
+        () = emulator.reaches(sent + ANSWER_WITHIN + LATE_ANSWER_WITHIN) => None,
+    };
+    if let Some(late) = late.filter(|late| late.is_success()) {
+        emulator.with(|world, now| {
+            let note = match world.event_grid.settle_late(&delivery) {
+                true => "late, and the next attempt is cancelled",
+                false => "late: the next attempt was made",
+            };
+            write(world, &delivery, late, None, Some(note.to_owned()), (now, watch));
+        });
+    }
 }
 
 fn settle(
@@ -93,70 +131,78 @@ fn settle(
     fault: Option<Effect>,
     (now, watch): (OffsetDateTime, Stopwatch),
 ) {
-    let number = delivery.attempts_before() + 1;
-    let subject = Some(delivery.subject()).filter(|subject| arm::is_certificate_id(subject));
+    let dropped = world.event_grid.dropped();
+    let next = world.event_grid.settle(delivery.clone(), attempt, now);
+    let is_lost = world.event_grid.dropped() > dropped;
+    let note = note(delivery.attempts_before() + 1, attempt, next, is_lost, now);
+    write(world, &delivery, attempt, fault, note, (now, watch));
+}
+
+/// Writes an attempt down in the journal.
+fn write(
+    world: &mut World,
+    delivery: &Delivery,
+    attempt: Attempt,
+    fault: Option<Effect>,
+    note: Option<String>,
+    (now, watch): (OffsetDateTime, Stopwatch),
+) {
+    let text = |member| delivery.events().filter_map(move |event| event[member].as_str().map(str::to_owned));
     let mut entry = Entry {
         status: attempt.status(),
         fault,
-        certificates: subject.map(str::to_owned).into_iter().collect(),
-        event_ids: vec![delivery.event_id().to_owned()],
-        attempt: Some(number),
-        ..Entry::new(now, Operation::Deliver, object(&delivery))
+        certificates: text("subject").filter(|subject| arm::is_certificate_id(subject)).collect(),
+        event_ids: text("id").collect(),
+        attempt: Some(delivery.attempts_before() + 1),
+        note,
+        ..Entry::new(now, Operation::Deliver, object(delivery.event()))
     };
-    let next = world.event_grid.settle(delivery, attempt, now);
-    entry.note = note(number, attempt, next, now);
     watch.stop(&mut entry);
     world.journal.write(entry);
 }
 
 /// What the journal says; a first attempt that succeeds needs no words.
-fn note(number: u32, attempt: Attempt, next: Next, now: OffsetDateTime) -> Option<String> {
-    let outcome = match attempt {
-        Attempt::Answered(_) => "",
-        Attempt::TimedOut => ": no answer within 30 s",
-        Attempt::SocketError => ": no connection",
-    };
+fn note(number: u32, attempt: Attempt, next: Next, is_lost: bool, now: OffsetDateTime) -> Option<String> {
+    let outcome = outcome(attempt);
     match next {
         Next::Done if number == 1 => None,
         Next::Done => Some(format!("attempt {number}")),
         Next::RetryAt(due) => {
             Some(format!("attempt {number}{outcome}; again in {} s", (due - now).whole_seconds()))
         }
-        Next::GiveUp(reason) => Some(format!("attempt {number}{outcome}; given up: {}", reason.name())),
+        Next::GiveUp(reason) => {
+            let lost = if is_lost { ", and lost for want of a dead-letter container" } else { "" };
+            Some(format!("attempt {number}{outcome}; given up: {}{lost}", reason.name()))
+        }
     }
 }
 
-/// The name the journal and faults know a delivery by: the last segment of what it is about.
-fn object(delivery: &Delivery) -> &str {
-    delivery.subject().rsplit('/').next().unwrap_or_default()
-}
-
-fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .timeout(ANSWER_WITHIN)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .expect("a client without certificates of its own can always be built")
-}
-
-async fn elapse(duration: Option<time::Duration>) {
-    match duration {
-        // What is overdue by now waits no longer.
-        Some(duration) => tokio::time::sleep(Duration::try_from(duration).unwrap_or_default()).await,
-        None => std::future::pending().await,
+/// What a status does not say.
+fn outcome(attempt: Attempt) -> &'static str {
+    match attempt {
+        Attempt::Answered(_) => "",
+        Attempt::TimedOut => ": no answer within 30 s",
+        Attempt::SocketError => ": no connection",
+        Attempt::ResolutionError => ": no address for the host",
     }
+}
+
+/// The name the journal and faults know a delivery by: the last segment of what its event is about.
+fn object(event: &serde_json::Value) -> &str {
+    event["subject"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use axum::http::HeaderMap;
     use axum::routing::post;
     use time::macros::datetime;
     use tokio::net::TcpListener;
+    use tokio::sync::{mpsc, oneshot};
 
     use super::*;
     use crate::event_grid::tests::{subscription, upload};
@@ -255,6 +301,98 @@ mod tests {
         publish(&emulator);
         let attempts = after_attempts(&emulator, 1).await;
         assert_eq!(attempts, [(0, Some("attempt 1: no connection; again in 10 s".to_owned()))]);
+    }
+
+    #[tokio::test]
+    async fn a_host_without_an_address_is_told_from_one_that_does_not_listen() {
+        let emulator = emulator("http://no-such-host.invalid/hook");
+        publish(&emulator);
+        let attempts = after_attempts(&emulator, 1).await;
+        assert_eq!(attempts, [(0, Some("attempt 1: no address for the host; again in 10 s".to_owned()))]);
+    }
+
+    /// A subscriber that answers once it is let go, and says when it has been asked.
+    async fn slow_subscriber() -> (String, mpsc::UnboundedReceiver<oneshot::Sender<u16>>) {
+        let (asked, questions) = mpsc::unbounded_channel();
+        let app = axum::Router::new().fallback(move || async move {
+            let (answer, answered) = oneshot::channel();
+            asked.send(answer).unwrap();
+            StatusCode::from_u16(answered.await.unwrap()).unwrap()
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/hook", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (endpoint, questions)
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_thirty_seconds_of_the_emulator_s_clock() {
+        let (endpoint, mut questions) = slow_subscriber().await;
+        let emulator = emulator(&endpoint);
+        publish(&emulator);
+        let first = questions.recv().await.unwrap();
+        emulator.advance(Duration::from_secs(29));
+        assert_eq!(emulator.look(|world, _| world.event_grid.in_flight()), 1);
+        emulator.advance(Duration::from_secs(1));
+        let attempts = after_attempts(&emulator, 1).await;
+        assert_eq!(attempts, [(0, Some("attempt 1: no answer within 30 s; again in 10 s".to_owned()))]);
+
+        emulator.advance(Duration::from_secs(10));
+        let second = questions.recv().await.unwrap();
+        first.send(200).unwrap();
+        let note = |text: &str| Some(text.to_owned());
+        assert_eq!(after_attempts(&emulator, 2).await[1], (200, note("late: the next attempt was made")));
+        second.send(202).unwrap();
+        assert_eq!(after_attempts(&emulator, 3).await[2], (202, note("attempt 2")));
+    }
+
+    #[tokio::test]
+    async fn a_success_within_three_more_minutes_cancels_the_next_attempt() {
+        for (seconds, status, note) in [
+            (5, 204, Some("late, and the next attempt is cancelled")),
+            (5, 500, None),
+            (9, 200, Some("late, and the next attempt is cancelled")),
+        ] {
+            let (endpoint, mut questions) = slow_subscriber().await;
+            let emulator = emulator(&endpoint);
+            publish(&emulator);
+            let question = questions.recv().await.unwrap();
+            emulator.advance(Duration::from_secs(30));
+            after_attempts(&emulator, 1).await;
+            emulator.advance(Duration::from_secs(seconds));
+            question.send(status).unwrap();
+            if let Some(note) = note {
+                assert_eq!(after_attempts(&emulator, 2).await[1], (status, Some(note.to_owned())));
+                assert!(emulator.look(|world, _| world.event_grid.is_idle()));
+            } else {
+                emulator.advance(Duration::from_secs(5));
+                questions.recv().await.unwrap().send(202).unwrap();
+                assert_eq!(after_attempts(&emulator, 2).await[1], (202, Some("attempt 2".to_owned())));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn events_released_in_an_order_arrive_in_that_order() {
+        let (endpoint, heard) = subscriber(vec![]).await;
+        let emulator = emulator(&endpoint);
+        emulator.with(|world, _| world.event_grid.hold_back());
+        (0..6).for_each(|_| publish(&emulator));
+        let published: Vec<String> = emulator.look(|world, _| {
+            world.event_grid.history().map(|delivery| delivery.event_id().to_owned()).collect()
+        });
+        emulator.with(|world, now| world.event_grid.release(3, now));
+        after_attempts(&emulator, 6).await;
+
+        let mut expected = published.clone();
+        fastrand::Rng::with_seed(3).shuffle(&mut expected);
+        assert_ne!(expected, published);
+        let heard = heard.lock().unwrap();
+        let ids = heard.iter().map(|(_, body)| {
+            let events: serde_json::Value = serde_json::from_str(body).unwrap();
+            events[0]["id"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(ids.collect::<Vec<_>>(), expected);
     }
 
     #[tokio::test]

@@ -1,62 +1,161 @@
 //! Event Grid: who wants to hear of which change, and what still has to be delivered to them.
 //!
-//! It only keeps the books: `crate::delivery` posts what is due and comes back with the outcome. So a day of
-//! retries is a handful of calls with a moved clock, and a test may play the subscriber itself. Events reach
-//! the queue once, at once and in order; the live service promises none of that, and what it may do instead
+//! It only keeps the books: `crate::delivery` asks and posts what is due and comes back with the outcome. So a
+//! day of retries is a handful of calls with a moved clock, and a test may play the subscriber itself. Events
+//! reach the queue once, at once and in order; the live service promises none of that, and what it may do instead
 //! can be asked for: [`EventGrid::set_copies`], [`EventGrid::hold_back`] and [`EventGrid::redeliver`].
 
+mod arm_form;
+mod attribute;
+mod batching;
+mod dead_letter;
 mod delivery;
 mod disorder;
+mod endpoint;
 mod event;
 mod filter;
+mod handshake;
+mod health;
+pub(crate) mod link;
 mod schedule;
 mod subscription;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use serde_json::Value;
 use time::OffsetDateTime;
+use url::Url;
 
+pub use attribute::{DeliveryAttribute, InvalidAttribute};
+pub use batching::Batching;
+pub use dead_letter::{DeadLetter, DeadLetterContainer};
 pub use delivery::Delivery;
+pub use endpoint::{DestinationKind, Endpoint};
 pub(crate) use event::timestamp;
 pub use event::{ArmOperation, Schema};
-pub use filter::{AdvancedFilter, Condition, Filter};
-pub(crate) use schedule::ANSWER_WITHIN;
+pub use filter::{AdvancedFilter, Condition, Filter, InvalidFilter};
+pub use handshake::{Consent, Handshake, Provisioning, Unconfirmed};
+pub(crate) use schedule::{ANSWER_WITHIN, LATE_ANSWER_WITHIN};
 pub use schedule::{Attempt, Next, Reason, RetryPolicy};
 pub use subscription::{
-    Endpoint, InvalidScope, InvalidSubscriptionName, Scope, Subscription, SubscriptionName,
+    InvalidScope, InvalidSubscription, InvalidSubscriptionName, Scope, Subscription, SubscriptionName,
 };
 
 use disorder::Disorder;
 use event::Event;
+use handshake::Proposal;
+use health::Health;
 
 /// Older deliveries and dead letters make room, so that an emulator may stay up for days.
 const KEPT: usize = 1_000;
 
 /// All event subscriptions and their deliveries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EventGrid {
-    subscriptions: Vec<Subscription>,
+    subscriptions: Vec<Arc<Subscription>>,
+    proposals: Vec<Proposal>,
+    /// Of the endpoints of subscriptions, by name in lower case.
+    health: BTreeMap<String, Health>,
     /// By due time, then by number: what falls due together leaves in the order it came.
     pending: BTreeMap<(OffsetDateTime, u64), Delivery>,
     in_flight: BTreeSet<u64>,
     history: VecDeque<Delivery>,
-    dead_letters: VecDeque<Value>,
+    dead_letters: VecDeque<DeadLetter>,
+    dropped: u64,
     numbered: u64,
     disorder: Disorder,
+    /// Codes of handshakes and names of blobs; its own, so that they disturb no other seeded value.
+    random: fastrand::Rng,
+    address: Url,
 }
 
 impl EventGrid {
-    /// Creates an event subscription, or replaces the one of that name. The live service asks the endpoint
-    /// for its consent first; here whoever may configure the emulator also owns the endpoint.
-    pub fn subscribe(&mut self, subscription: Subscription) {
-        self.subscriptions.retain(|existing| existing.name != subscription.name);
-        self.subscriptions.push(subscription);
+    /// No subscriptions yet. Codes of handshakes and names of blobs come from the seed.
+    pub fn new(seed: u64) -> EventGrid {
+        EventGrid {
+            subscriptions: Vec::new(),
+            proposals: Vec::new(),
+            health: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
+            history: VecDeque::new(),
+            dead_letters: VecDeque::new(),
+            dropped: 0,
+            numbered: 0,
+            disorder: Disorder::default(),
+            random: fastrand::Rng::with_seed(seed),
+            address: Url::parse("http://127.0.0.1:8081").expect("the constant is a URL"),
+        }
     }
 
-    /// Every event subscription, oldest first.
-    pub fn subscriptions(&self) -> &[Subscription] {
-        &self.subscriptions
+    /// Where links for validation by hand lead to: any address the emulator answers on.
+    pub fn set_address(&mut self, address: Url) {
+        self.address = address;
+    }
+
+    /// Creates an event subscription, or replaces the one of that name, without asking the endpoint: whoever
+    /// writes the code owns it. What comes from outside goes to [`EventGrid::propose`].
+    ///
+    /// # Panics
+    ///
+    /// When the service would not have it; see [`Subscription::check`].
+    #[track_caller]
+    pub fn subscribe(&mut self, subscription: Subscription) {
+        if let Err(error) = subscription.check() {
+            panic!("event subscription {}: {error}", subscription.name);
+        }
+        self.proposals.retain(|proposal| proposal.subscription.name != subscription.name);
+        self.put_in_force(Arc::new(subscription));
+    }
+
+    /// Creates an event subscription, or replaces the one of that name, as soon as its endpoint has agreed.
+    pub fn propose(
+        &mut self,
+        subscription: Subscription,
+        now: OffsetDateTime,
+    ) -> Result<(), InvalidSubscription> {
+        subscription.check()?;
+        self.numbered += 1;
+        self.proposals.retain(|proposal| proposal.subscription.name != subscription.name);
+        self.proposals.push(Proposal::new(subscription, self.numbered, &self.address, now, &mut self.random));
+        Ok(())
+    }
+
+    /// Ends an event subscription and forgets what it is still to be sent; `false` if there is none.
+    pub fn unsubscribe(&mut self, name: &SubscriptionName, now: OffsetDateTime) -> bool {
+        let before = self.subscriptions.len() + self.proposals.len();
+        self.subscriptions.retain(|subscription| subscription.name != *name);
+        self.proposals.retain(|proposal| proposal.subscription.name != *name);
+        self.health.remove(&name.key());
+        let its = self.pending.values().filter(|delivery| delivery.subscription() == name);
+        let its: Vec<_> = its.map(|delivery| delivery.number).collect();
+        self.pending.retain(|_, delivery| delivery.subscription() != name);
+        its.into_iter().for_each(|number| self.end_turn(number, now));
+        self.subscriptions.len() + self.proposals.len() < before
+    }
+
+    /// Every event subscription in force, oldest first.
+    pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = &Subscription> {
+        self.subscriptions.iter().map(AsRef::as_ref)
+    }
+
+    /// The subscription of a name as it is or, if nothing is in force yet, as it is to be.
+    pub fn subscription(&self, name: &SubscriptionName) -> Option<&Subscription> {
+        let proposed = self.proposals.iter().map(|proposal| &proposal.subscription);
+        self.subscriptions.iter().chain(proposed).find(|known| known.name == *name).map(AsRef::as_ref)
+    }
+
+    /// How far the creation or the update of a subscription is.
+    pub fn provisioning(&self, name: &SubscriptionName, now: OffsetDateTime) -> Option<Provisioning> {
+        let in_force = self.subscriptions.iter().any(|subscription| subscription.name == *name);
+        let proposal = self.proposals.iter().find(|proposal| proposal.subscription.name == *name);
+        match proposal {
+            Some(proposal) => Some(proposal.provisioning(in_force, now)),
+            None => in_force.then_some(Provisioning::Succeeded),
+        }
     }
 
     /// Turns a finished ARM operation into an event for every subscription that wants it.
@@ -91,37 +190,42 @@ impl EventGrid {
         self.disorder.hold_back();
     }
 
-    /// Ends holding back: all that waited becomes due, in an order drawn with this seed. Says how many there
-    /// were. `crate::delivery` sends at once what is due at once; who takes what is due sees the order.
+    /// Ends holding back: what waited is delivered in an order drawn with this seed, each once the one before
+    /// has been tried, so that the subscriber sees that very order. Says how many there were.
     pub fn release(&mut self, seed: u64, now: OffsetDateTime) -> usize {
-        let released = self.disorder.release(seed);
-        let count = released.len();
-        for delivery in released {
-            self.queue(delivery, now);
-        }
+        let count = self.disorder.release(seed);
+        self.begin_turn(now);
         count
     }
 
-    /// When the next attempt is due, if anything is waiting.
+    /// When the next attempt or question is due, if anything is waiting.
     pub fn next_due(&self) -> Option<OffsetDateTime> {
-        self.pending.first_key_value().map(|((due, _), _)| *due)
+        let delivery = self.pending.first_key_value().map(|((due, _), _)| *due);
+        let handshake = self.proposals.iter().filter_map(Proposal::due).min();
+        delivery.into_iter().chain(handshake).min()
     }
 
-    /// Hands out every delivery that is due; each is in flight until it is settled. Those whose time to live
-    /// has run out become dead letters instead: the service looks at it only when an attempt is due.
+    /// Hands out every delivery that is due; each is in flight until it is settled. Events whose time to live
+    /// has run out become dead letters instead: the service looks at it only when an attempt is due. While an
+    /// endpoint is on probation what is due to it waits for the end of that.
     pub fn take_due(&mut self, now: OffsetDateTime) -> Vec<Delivery> {
-        let mut due = Vec::new();
+        let mut due: Vec<Delivery> = Vec::new();
         while let Some(entry) = self.pending.first_entry()
             && entry.key().0 <= now
         {
-            let delivery = entry.remove();
-            if delivery.has_expired(now) {
-                keep(&mut self.dead_letters, delivery.dead_letter(Reason::TimeToLiveExceeded));
+            let mut delivery = entry.remove();
+            let number = delivery.number;
+            let expired = delivery.expire(now);
+            self.bury(&delivery.subscription, expired, now);
+            if delivery.is_over() {
+                self.end_turn(number, now);
+            } else if self.health(delivery.subscription()).probation(now).is_some() {
+                self.insert(delivery, now);
             } else {
-                self.in_flight.insert(delivery.number);
-                due.push(delivery);
+                self.batch(&mut due, delivery);
             }
         }
+        self.in_flight.extend(due.iter().map(|delivery| delivery.number));
         due
     }
 
@@ -129,16 +233,62 @@ impl EventGrid {
     /// the meantime) changes nothing.
     pub fn settle(&mut self, mut delivery: Delivery, attempt: Attempt, now: OffsetDateTime) -> Next {
         let next = delivery.record(attempt, now);
-        if self.in_flight.remove(&delivery.number) {
-            match next {
-                Next::Done => {}
-                Next::RetryAt(due) => {
-                    self.pending.insert((due, delivery.number), delivery);
-                }
-                Next::GiveUp(reason) => keep(&mut self.dead_letters, delivery.dead_letter(reason)),
-            }
+        let number = delivery.number;
+        if !self.in_flight.remove(&number) {
+            return next;
         }
+        self.health.entry(delivery.subscription().key()).or_default().record(attempt, now);
+        let next = match next {
+            Next::Done => Next::Done,
+            Next::RetryAt(due) => Next::RetryAt(self.insert(delivery, due)),
+            Next::GiveUp(reason) => {
+                let letters = delivery.give_up(reason);
+                self.bury(&delivery.subscription, letters, now);
+                Next::GiveUp(reason)
+            }
+        };
+        self.end_turn(number, now);
         next
+    }
+
+    /// Takes a success that came after the time for an answer was over: if no other attempt has been made
+    /// meanwhile there will be none. Says whether that was so.
+    pub fn settle_late(&mut self, delivery: &Delivery) -> bool {
+        let waiting = self.pending.keys().find(|(_, number)| *number == delivery.number).copied();
+        waiting.is_some_and(|key| self.pending.remove(&key).is_some())
+    }
+
+    /// Hands out the questions to endpoints that are due; each is on its way until it is settled.
+    pub fn take_handshakes(&mut self, now: OffsetDateTime) -> Vec<Handshake> {
+        let random = &mut self.random;
+        let due = self.proposals.iter_mut().filter(|proposal| proposal.due().is_some_and(|due| due <= now));
+        due.map(|proposal| proposal.ask(now, random)).collect()
+    }
+
+    /// Records what an endpoint made of a question. One that nobody waits for any more changes nothing.
+    pub fn settle_handshake(&mut self, handshake: &Handshake, consent: Consent, now: OffsetDateTime) {
+        let asked = self.proposals.iter().position(|proposal| proposal.has_asked(handshake));
+        if let Some(index) = asked
+            && self.proposals[index].settle(consent, now)
+        {
+            self.accept(index);
+        }
+    }
+
+    /// Somebody has followed the link of a handshake.
+    pub fn confirm(
+        &mut self,
+        name: &SubscriptionName,
+        id: &str,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), Unconfirmed> {
+        let mut proposals = self.proposals.iter();
+        let index = proposals.position(|proposal| proposal.subscription.name == *name);
+        let index = index.ok_or(Unconfirmed::Unknown)?;
+        self.proposals[index].confirm(id, token, now)?;
+        self.accept(index);
+        Ok(())
     }
 
     /// Delivers an event once more to everyone who got it, as at-least-once delivery may; says to how many.
@@ -157,37 +307,122 @@ impl EventGrid {
         self.history.iter()
     }
 
-    /// Events that were given up, oldest first, with the members the service adds to a dead letter.
-    pub fn dead_letters(&self) -> impl DoubleEndedIterator<Item = &Value> {
+    /// Events that were given up and have a container to go to, oldest first.
+    pub fn dead_letters(&self) -> impl DoubleEndedIterator<Item = &DeadLetter> {
         self.dead_letters.iter()
     }
 
-    /// How many deliveries are on their way or being answered.
+    /// How many events were given up without a container to go to, and are lost.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// How many deliveries and questions are on their way or being answered.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.in_flight.len() + self.proposals.iter().filter(|proposal| proposal.is_asked()).count()
     }
 
     /// Whether nothing is waiting, held back or in flight.
     pub fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.pending.is_empty() && !self.disorder.holds_any()
+        self.in_flight() == 0 && self.next_due().is_none() && !self.disorder.holds_any()
     }
 
     /// Whether nothing happens until the clock moves on: nothing is in flight and nothing is due, though a
     /// retry may be waiting for its time, and what is held back for its release.
     pub fn is_quiet(&self, now: OffsetDateTime) -> bool {
-        self.in_flight.is_empty() && self.next_due().is_none_or(|due| due > now)
+        self.in_flight() == 0 && self.next_due().is_none_or(|due| due > now)
     }
 
-    /// Numbers deliveries after those of another grid, so that what is in flight for that one settles nothing
-    /// here.
+    /// Numbers deliveries and questions after those of another grid, so that what is in flight for that one
+    /// settles nothing here.
     pub(crate) fn count_on_from(&mut self, other: &EventGrid) {
         self.numbered = self.numbered.max(other.numbered);
     }
 
-    fn queue(&mut self, mut delivery: Delivery, due: OffsetDateTime) {
+    /// Has everything that is drawn from here on depend on this seed alone.
+    pub(crate) fn reseed(&mut self, seed: u64) {
+        self.random = fastrand::Rng::with_seed(seed);
+    }
+
+    fn queue(&mut self, mut delivery: Delivery, due: OffsetDateTime) -> u64 {
         self.numbered += 1;
         delivery.number = self.numbered;
+        self.insert(delivery, due);
+        self.numbered
+    }
+
+    /// Lets a delivery wait until it is due or, if its endpoint is on probation then, until that is over; says
+    /// until when.
+    fn insert(&mut self, mut delivery: Delivery, due: OffsetDateTime) -> OffsetDateTime {
+        let probation = self.health(delivery.subscription()).probation(due);
+        if probation.is_some() {
+            delivery.spare();
+        }
+        let due = probation.unwrap_or(due);
         self.pending.insert((due, delivery.number), delivery);
+        due
+    }
+
+    /// Adds a delivery to those that leave together, in a batch if one has room for it.
+    fn batch(&mut self, due: &mut Vec<Delivery>, delivery: Delivery) {
+        let mut left = Some(delivery);
+        for batch in due.iter_mut() {
+            let Some(delivery) = left.take() else { return };
+            let number = delivery.number;
+            left = batch.absorb(delivery);
+            if left.is_none() {
+                self.disorder.hand_turn(number, batch.number);
+            }
+        }
+        due.extend(left);
+    }
+
+    fn bury(&mut self, subscription: &Subscription, letters: Vec<serde_json::Value>, now: OffsetDateTime) {
+        for letter in letters {
+            match &subscription.dead_letters {
+                Some(container) => {
+                    let letter =
+                        DeadLetter::new(container, &subscription.name, letter, now, &mut self.random);
+                    keep(&mut self.dead_letters, letter);
+                }
+                None => self.dropped += 1,
+            }
+        }
+    }
+
+    /// Lets the next of the released deliveries go.
+    fn begin_turn(&mut self, now: OffsetDateTime) {
+        if let Some(delivery) = self.disorder.next() {
+            let number = self.queue(delivery, now);
+            self.disorder.begin_turn(number);
+        }
+    }
+
+    fn end_turn(&mut self, number: u64, now: OffsetDateTime) {
+        if self.disorder.end_turn(number) {
+            self.begin_turn(now);
+        }
+    }
+
+    fn accept(&mut self, index: usize) {
+        let proposal = self.proposals.remove(index);
+        self.put_in_force(proposal.subscription);
+    }
+
+    fn put_in_force(&mut self, subscription: Arc<Subscription>) {
+        self.subscriptions.retain(|existing| existing.name != subscription.name);
+        self.health.remove(&subscription.name.key());
+        self.subscriptions.push(subscription);
+    }
+
+    fn health(&self, subscription: &SubscriptionName) -> Health {
+        self.health.get(&subscription.key()).copied().unwrap_or_default()
+    }
+}
+
+impl Default for EventGrid {
+    fn default() -> EventGrid {
+        EventGrid::new(0)
     }
 }
 
@@ -196,189 +431,4 @@ fn keep<T>(kept: &mut VecDeque<T>, item: T) {
         kept.pop_front();
     }
     kept.push_back(item);
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-pub(crate) mod tests {
-    use std::time::Duration;
-
-    use http::StatusCode;
-    use time::macros::datetime;
-
-    use super::*;
-
-    const NOW: OffsetDateTime = datetime!(2026-03-05 10:00 UTC);
-    pub(crate) const CERTIFICATE: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/iot-x509-demo-rg/providers/Microsoft.Devices/provisioningServices/my-dps-x509/certificates/factory-ca";
-    const OK: Attempt = Attempt::Answered(StatusCode::ACCEPTED);
-    const FAILED: Attempt = Attempt::Answered(StatusCode::INTERNAL_SERVER_ERROR);
-
-    pub(crate) fn upload() -> ArmOperation<'static> {
-        ArmOperation {
-            event_type: "Microsoft.Resources.ResourceWriteSuccess",
-            name: "Microsoft.Devices/provisioningServices/certificates/write",
-            resource_id: CERTIFICATE,
-            method: "PUT",
-            url: "https://localhost:8443/put",
-            object_id: "33333333-aaaa-bbbb-cccc-444444444444",
-        }
-    }
-
-    pub(crate) fn subscription(name: &str, endpoint: &str) -> Subscription {
-        Subscription::new(
-            name.parse().unwrap(),
-            Scope::resource_group("00000000-0000-0000-0000-000000000000", "iot-x509-demo-rg"),
-            endpoint.parse::<url::Url>().unwrap(),
-        )
-    }
-
-    fn grid(subscriptions: impl IntoIterator<Item = Subscription>) -> EventGrid {
-        let mut grid = EventGrid::default();
-        subscriptions.into_iter().for_each(|subscription| grid.subscribe(subscription));
-        grid
-    }
-
-    fn publish(grid: &mut EventGrid) {
-        grid.publish(&upload(), NOW, &mut fastrand::Rng::with_seed(1));
-    }
-
-    fn only(mut deliveries: Vec<Delivery>) -> Delivery {
-        assert_eq!(deliveries.len(), 1, "{deliveries:#?}");
-        deliveries.remove(0)
-    }
-
-    #[test]
-    fn an_event_goes_once_to_every_subscription_that_wants_it() {
-        let mut elsewhere = subscription("elsewhere", "http://127.0.0.1/");
-        elsewhere.scope = Scope::resource_group("00000000-0000-0000-0000-000000000000", "iot-x509-demo");
-        let mut deletions = subscription("deletions", "http://127.0.0.1/");
-        deletions.filter.included_event_types = vec!["Microsoft.Resources.ResourceDeleteSuccess".to_owned()];
-        let mut grid = grid([
-            subscription("first", "http://127.0.0.1/"),
-            elsewhere,
-            deletions,
-            subscription("second", "http://127.0.0.1/"),
-        ]);
-
-        publish(&mut grid);
-
-        let names: Vec<_> =
-            grid.take_due(NOW).iter().map(|delivery| delivery.subscription().to_string()).collect();
-        assert_eq!(names, ["first", "second"]);
-        assert!(grid.take_due(NOW).is_empty());
-    }
-
-    #[test]
-    fn subscribing_again_replaces_the_subscription() {
-        let mut grid = grid([
-            subscription("on-upload", "http://127.0.0.1/"),
-            subscription("ON-UPLOAD", "http://[::1]/"),
-        ]);
-        publish(&mut grid);
-        let delivery = only(grid.take_due(NOW));
-        assert_eq!(delivery.endpoint().as_str(), "http://[::1]/");
-    }
-
-    #[test]
-    fn the_grid_is_idle_once_the_subscriber_has_taken_the_event() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        assert!(grid.is_idle());
-        publish(&mut grid);
-        assert!(!grid.is_idle(), "waiting");
-        let delivery = only(grid.take_due(NOW));
-        assert!(!grid.is_idle(), "in flight");
-        assert_eq!(grid.settle(delivery, OK, NOW), Next::Done);
-        assert!(grid.is_idle());
-    }
-
-    #[test]
-    fn a_failed_delivery_comes_back_when_the_schedule_says_so() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        publish(&mut grid);
-        let first = only(grid.take_due(NOW));
-        assert_eq!(first.attempts_before(), 0);
-        grid.settle(first, FAILED, NOW);
-
-        assert_eq!(grid.next_due(), Some(NOW + Duration::from_secs(10)));
-        assert!(grid.take_due(NOW + Duration::from_secs(9)).is_empty());
-        let second = only(grid.take_due(NOW + Duration::from_secs(10)));
-        assert_eq!(second.attempts_before(), 1);
-    }
-
-    #[test]
-    fn time_to_live_is_looked_at_when_the_next_attempt_is_due_and_not_before() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        publish(&mut grid);
-        let mut now = NOW;
-        let mut attempts = 0;
-        while let Some(due) = grid.next_due() {
-            now = due;
-            for delivery in grid.take_due(now) {
-                attempts += 1;
-                grid.settle(delivery, FAILED, now);
-            }
-        }
-        // 10 s + 30 s + 1 + 5 + 10 + 30 min + 1 + 3 + 6 + 12 h is within the day; twelve hours later is not.
-        assert_eq!(attempts, 11);
-        assert_eq!(now - NOW, time::Duration::seconds(40) + time::Duration::minutes(46 + 34 * 60));
-        let dead = grid.dead_letters().next().unwrap();
-        assert_eq!(dead["deadLetterReason"], "TimeToLiveExceeded");
-        assert_eq!(dead["deliveryAttempts"], 11);
-        assert!(grid.is_idle());
-    }
-
-    #[test]
-    fn the_first_attempt_is_made_however_late() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        publish(&mut grid);
-        assert_eq!(grid.take_due(NOW + Duration::from_secs(100 * 3600)).len(), 1);
-    }
-
-    #[test]
-    fn a_status_that_is_never_retried_ends_as_a_dead_letter() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        publish(&mut grid);
-        let delivery = only(grid.take_due(NOW));
-        grid.settle(delivery, Attempt::Answered(StatusCode::BAD_REQUEST), NOW);
-        assert!(grid.is_idle());
-        assert_eq!(grid.dead_letters().next().unwrap()["lastDeliveryOutcome"], "BadRequest");
-    }
-
-    #[test]
-    fn an_event_can_be_delivered_again_after_success() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        publish(&mut grid);
-        let first = only(grid.take_due(NOW));
-        let (id, body) = (first.event_id().to_owned(), first.body());
-        grid.settle(first, OK, NOW);
-
-        assert_eq!(grid.redeliver(&id, NOW), 1);
-        let again = only(grid.take_due(NOW));
-        assert_eq!((again.event_id(), again.body()), (id.as_str(), body));
-        assert_eq!(grid.history().count(), 1);
-        assert_eq!(grid.redeliver("no such event", NOW), 0);
-    }
-
-    #[test]
-    fn the_grid_is_quiet_while_a_retry_waits_for_its_time() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        assert!(grid.is_quiet(NOW));
-        publish(&mut grid);
-        assert!(!grid.is_quiet(NOW), "due");
-        let delivery = only(grid.take_due(NOW));
-        assert!(!grid.is_quiet(NOW), "in flight");
-        grid.settle(delivery, FAILED, NOW);
-        assert!(grid.is_quiet(NOW) && !grid.is_idle());
-        assert!(!grid.is_quiet(NOW + Duration::from_secs(10)), "due again");
-    }
-
-    #[test]
-    fn an_outcome_nobody_is_waiting_for_changes_nothing() {
-        let mut grid = grid([subscription("on-upload", "http://127.0.0.1/")]);
-        publish(&mut grid);
-        let delivery = only(grid.take_due(NOW));
-        grid.settle(delivery.clone(), OK, NOW);
-        grid.settle(delivery, FAILED, NOW);
-        assert!(grid.is_idle());
-    }
 }

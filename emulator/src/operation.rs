@@ -112,6 +112,10 @@ operations! {
     Vault = "vault.other",
     /// An event handed to its subscriber.
     Deliver = "eventGrid.deliver",
+    /// An endpoint asked whether it agrees to be delivered to.
+    ValidateEndpoint = "eventGrid.validateEndpoint",
+    /// Somebody agreeing in an endpoint's place, by following the link it was sent.
+    ConfirmSubscription = "eventGrid.confirmSubscription",
     /// The Functions host calling the handler.
     Invoke = "functions.invoke",
     /// A request no service answers.

@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use time::OffsetDateTime;
 
 use crate::arm::{self, Arm};
-use crate::event_grid::EventGrid;
+use crate::event_grid::{EventGrid, link};
 use crate::exchange::{self, Request, Response};
 use crate::faults::{Effect, Faults, answers};
 use crate::identity::{self, Identity};
@@ -59,6 +59,8 @@ enum Route {
     Identity(identity::Route),
     Arm(arm::Route),
     KeyVault(key_vault::Route),
+    /// The link that agrees to an event subscription, by the subscription's name.
+    EventGridLink(String),
     Unknown,
 }
 
@@ -73,7 +75,7 @@ impl World {
             rbac: Rbac::off(),
             arm: Arm::default(),
             key_vaults: KeyVaults::default(),
-            event_grid: EventGrid::default(),
+            event_grid: EventGrid::new(seed),
             faults: Faults::default(),
             journal: Journal::default(),
         }
@@ -92,6 +94,7 @@ impl World {
     pub fn reseed(&mut self, seed: u64) {
         self.seed = seed;
         self.random = fastrand::Rng::with_seed(seed);
+        self.event_grid.reseed(seed);
     }
 
     /// Answers a request, or does what a fault wants instead, and writes the exchange down.
@@ -159,6 +162,7 @@ impl World {
             Route::Identity(route) => identity::handle(self, route, request, now),
             Route::Arm(route) => arm::handle(self, route, request, fault, now),
             Route::KeyVault(route) => key_vault::handle(self, route, request, now),
+            Route::EventGridLink(name) => link::follow(self, name, request, now),
             Route::Unknown => exchange::empty(StatusCode::NOT_FOUND),
         }
     }
@@ -172,6 +176,8 @@ impl Route {
             Route::Identity(route)
         } else if let Some(route) = arm::Route::parse(request) {
             Route::Arm(route)
+        } else if let Some(name) = link::subscription_named(request) {
+            Route::EventGridLink(name)
         } else {
             Route::Unknown
         }
@@ -186,6 +192,7 @@ impl Route {
                 Operation::VaultChallenge
             }
             Route::KeyVault(route) => route.operation(),
+            Route::EventGridLink(_) => Operation::ConfirmSubscription,
             Route::Unknown => Operation::Unknown,
         }
     }
@@ -195,6 +202,7 @@ impl Route {
             Route::Identity(route) => route.object().to_owned(),
             Route::Arm(route) => route.object(),
             Route::KeyVault(route) => route.object(),
+            Route::EventGridLink(name) => name.clone(),
             Route::Unknown => String::new(),
         }
     }
@@ -203,7 +211,7 @@ impl Route {
     fn certificate(&self) -> Option<&str> {
         match self {
             Route::Arm(route) => route.certificate_id(),
-            Route::Identity(_) | Route::KeyVault(_) | Route::Unknown => None,
+            Route::Identity(_) | Route::KeyVault(_) | Route::EventGridLink(_) | Route::Unknown => None,
         }
     }
 
@@ -213,7 +221,7 @@ impl Route {
             Route::Arm(route) => arm::fault(route, status, now, random),
             Route::KeyVault(route) => key_vault::fault(route, status, random),
             Route::Identity(route) => identity::fault(route, status, now, random),
-            Route::Unknown => exchange::empty(status),
+            Route::EventGridLink(_) | Route::Unknown => exchange::empty(status),
         }
     }
 }

@@ -1,74 +1,89 @@
-//! One event on its way to one subscriber: the request it becomes, and the dead letter it may end as.
+//! What is on its way to one subscriber: the request it becomes, and the dead letters it may end as.
 //!
-//! Sending it is `crate::delivery`'s business.
+//! Mostly that is one event; with batching it is several, which succeed and fail together. Sending it is
+//! `crate::delivery`'s business.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use url::Url;
 
+use super::batching::Batching;
 use super::event::{Schema, timestamp};
-use super::schedule::{self, Attempt, Next, Reason, RetryPolicy};
-use super::subscription::{Endpoint, Subscription, SubscriptionName};
+use super::schedule::{self, Attempt, Next, Reason};
+use super::subscription::{Subscription, SubscriptionName};
+use crate::exchange::Request;
 
-/// An event for a subscriber.
+/// One event, or a batch of them, for a subscriber.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Tells it from its duplicates.
     pub(super) number: u64,
-    subscription: SubscriptionName,
-    schema: Schema,
-    retry: RetryPolicy,
-    endpoint: Endpoint,
-    event: Value,
-    published: OffsetDateTime,
+    /// As it was when the event was published.
+    pub(super) subscription: Arc<Subscription>,
+    /// Never empty.
+    items: Vec<Item>,
     attempts: u32,
     last: Option<(Attempt, OffsetDateTime)>,
+    /// Whether its latest turn was not taken because the endpoint is on probation.
+    is_spared: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    event: Value,
+    published: OffsetDateTime,
 }
 
 impl Delivery {
-    pub(super) fn first(subscription: &Subscription, event: Value, now: OffsetDateTime) -> Delivery {
+    pub(super) fn first(subscription: &Arc<Subscription>, event: Value, now: OffsetDateTime) -> Delivery {
         Delivery {
             number: 0,
-            subscription: subscription.name.clone(),
-            schema: subscription.schema,
-            retry: subscription.retry,
-            endpoint: subscription.endpoint.clone(),
-            event,
-            published: now,
+            subscription: Arc::clone(subscription),
+            items: vec![Item { event, published: now }],
             attempts: 0,
             last: None,
+            is_spared: false,
         }
     }
 
     /// The same event as if it had never been delivered.
-    pub(super) fn duplicate(self, now: OffsetDateTime) -> Delivery {
-        Delivery { published: now, attempts: 0, last: None, ..self }
+    pub(super) fn duplicate(mut self, now: OffsetDateTime) -> Delivery {
+        self.items.iter_mut().for_each(|item| item.published = now);
+        Delivery { attempts: 0, last: None, is_spared: false, ..self }
     }
 
     /// Whose it is.
     pub fn subscription(&self) -> &SubscriptionName {
-        &self.subscription
+        &self.subscription.name
     }
 
     /// Where it goes, key included.
     pub fn endpoint(&self) -> &Url {
-        self.endpoint.url()
+        self.subscription.endpoint.url()
     }
 
-    /// The event, in the subscription's schema.
+    /// The events, in the subscription's schema.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &Value> {
+        self.items.iter().map(|item| &item.event)
+    }
+
+    /// The event, or the first of a batch.
     pub fn event(&self) -> &Value {
-        &self.event
+        &self.items[0].event
     }
 
     /// The event's id, the same in every duplicate.
     pub fn event_id(&self) -> &str {
-        self.event["id"].as_str().unwrap_or_default()
+        self.event()["id"].as_str().unwrap_or_default()
     }
 
     /// What the event is about: an ARM id.
     pub fn subject(&self) -> &str {
-        self.event["subject"].as_str().unwrap_or_default()
+        self.event()["subject"].as_str().unwrap_or_default()
     }
 
     /// How many attempts were made before this one.
@@ -76,49 +91,113 @@ impl Delivery {
         self.attempts
     }
 
+    /// The whole POST.
+    pub fn request(&self) -> Request {
+        let mut request = Request::new(self.body());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.endpoint().as_str().parse().unwrap_or_default();
+        *request.headers_mut() = self.headers();
+        request
+    }
+
     /// The headers of the POST.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let (media_type, data_version) = match self.schema {
-            Schema::EventGrid => ("application/json; charset=utf-8", "2"),
-            Schema::CloudEvents => ("application/cloudevents+json; charset=utf-8", ""),
+    pub fn headers(&self) -> HeaderMap {
+        let media_type = match (self.subscription.schema, self.subscription.batching.is_on()) {
+            (Schema::EventGrid, _) => "application/json; charset=utf-8",
+            (Schema::CloudEvents, false) => "application/cloudevents+json; charset=utf-8",
+            (Schema::CloudEvents, true) => "application/cloudevents-batch+json; charset=utf-8",
         };
-        let mut headers = vec![
-            ("content-type", media_type.to_owned()),
-            ("aeg-event-type", "Notification".to_owned()),
-            ("aeg-subscription-name", self.subscription.upper_case()),
-            ("aeg-delivery-count", self.attempts.to_string()),
-            ("aeg-data-version", data_version.to_owned()),
-            ("aeg-metadata-version", "1".to_owned()),
-        ];
-        if self.schema == Schema::CloudEvents {
-            headers.push(("origin", "eventgrid.azure.net".to_owned()));
+        let data_version = self.event()["dataVersion"].as_str().unwrap_or_default();
+        let mut headers = notification("Notification", self.subscription(), self.attempts, data_version);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if self.subscription.schema == Schema::CloudEvents {
+            headers.insert(header::ORIGIN, HeaderValue::from_static(ORIGIN));
+        }
+        for attribute in &self.subscription.attributes {
+            if let Some(value) = attribute.value(self.event()) {
+                headers.insert(attribute.name(), value);
+            }
         }
         headers
     }
 
-    /// The body of the POST: one event is an array in one schema and an object in the other.
+    /// The body of the POST. In the Event Grid schema it is always an array; a CloudEvent is an object unless
+    /// the subscription takes batches.
     pub fn body(&self) -> Bytes {
-        match self.schema {
-            Schema::EventGrid => format!("[{}]", self.event).into(),
-            Schema::CloudEvents => self.event.to_string().into(),
+        match self.subscription.schema {
+            Schema::CloudEvents if !self.subscription.batching.is_on() => self.event().to_string().into(),
+            Schema::EventGrid | Schema::CloudEvents => {
+                Value::from_iter(self.events().cloned()).to_string().into()
+            }
         }
     }
 
     pub(super) fn record(&mut self, attempt: Attempt, now: OffsetDateTime) -> Next {
         self.attempts += 1;
         self.last = Some((attempt, now));
-        schedule::after(attempt, self.attempts, self.retry, now)
+        self.is_spared = false;
+        let Subscription { retry, endpoint, .. } = &*self.subscription;
+        schedule::after(attempt, self.attempts, *retry, endpoint.kind(), now)
     }
 
-    pub(super) fn has_expired(&self, now: OffsetDateTime) -> bool {
-        self.last.is_some() && now - self.published >= self.retry.time_to_live
+    /// Takes note that it is not sent although it is due.
+    pub(super) fn spare(&mut self) {
+        self.is_spared = true;
     }
 
-    pub(super) fn dead_letter(self, reason: Reason) -> Value {
-        let mut letter = self.event;
-        let outcome = self.last.map(|(attempt, _)| attempt.outcome());
-        let published = timestamp(self.published);
-        match self.schema {
+    /// Takes the events whose time to live has run out, as dead letters. A first attempt is made however late,
+    /// unless the endpoint is on probation.
+    pub(super) fn expire(&mut self, now: OffsetDateTime) -> Vec<Value> {
+        if self.last.is_none() && !self.is_spared {
+            return Vec::new();
+        }
+        let time_to_live = self.subscription.retry.time_to_live;
+        let is_old = |item: &Item| now - item.published >= time_to_live;
+        let (old, items) = std::mem::take(&mut self.items).into_iter().partition(is_old);
+        self.items = items;
+        self.letters(old, Reason::TimeToLiveExceeded)
+    }
+
+    /// Whether nothing is left to be delivered.
+    pub(super) fn is_over(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// All its events as dead letters.
+    pub(super) fn give_up(&mut self, reason: Reason) -> Vec<Value> {
+        let items = std::mem::take(&mut self.items);
+        self.letters(items, reason)
+    }
+
+    /// Takes another delivery's events into this one, if the subscription wants them together and there is room;
+    /// else gives it back.
+    pub(super) fn absorb(&mut self, other: Delivery) -> Option<Delivery> {
+        let Batching { max_events, preferred_kilobytes } = self.subscription.batching;
+        let size = |delivery: &Delivery| -> usize {
+            delivery.items.iter().map(|item| item.event.to_string().len()).sum()
+        };
+        let fits = Arc::ptr_eq(&self.subscription, &other.subscription)
+            && (self.attempts, other.attempts) == (0, 0)
+            && self.items.len() + other.items.len() <= max_events as usize
+            && size(self) + size(&other) <= preferred_kilobytes as usize * 1024;
+        if !fits {
+            return Some(other);
+        }
+        self.items.extend(other.items);
+        None
+    }
+
+    fn letters(&self, items: Vec<Item>, reason: Reason) -> Vec<Value> {
+        items.into_iter().map(|item| self.letter(item, reason)).collect()
+    }
+
+    fn letter(&self, Item { event: mut letter, published }: Item, reason: Reason) -> Value {
+        let outcome = match self.last {
+            _ if self.is_spared => Some("Probation"),
+            last => last.map(|(attempt, _)| attempt.outcome()),
+        };
+        let published = timestamp(published);
+        match self.subscription.schema {
             Schema::EventGrid => {
                 letter["deadLetterReason"] = json!(reason.name());
                 letter["deliveryAttempts"] = json!(self.attempts);
@@ -138,6 +217,26 @@ impl Delivery {
     }
 }
 
+/// Who Event Grid says it is.
+pub(super) const ORIGIN: &str = "eventgrid.azure.net";
+
+/// The headers on everything Event Grid posts.
+pub(super) fn notification(
+    event_type: &'static str,
+    subscription: &SubscriptionName,
+    attempts: u32,
+    data_version: &str,
+) -> HeaderMap {
+    let text = |value: &str| HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
+    HeaderMap::from_iter([
+        (HeaderName::from_static("aeg-event-type"), HeaderValue::from_static(event_type)),
+        (HeaderName::from_static("aeg-subscription-name"), text(&subscription.upper_case())),
+        (HeaderName::from_static("aeg-delivery-count"), HeaderValue::from(attempts)),
+        (HeaderName::from_static("aeg-data-version"), text(data_version)),
+        (HeaderName::from_static("aeg-metadata-version"), HeaderValue::from_static("1")),
+    ])
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -146,15 +245,21 @@ mod tests {
     use http::StatusCode;
     use time::macros::datetime;
 
+    use super::super::attribute::DeliveryAttribute;
     use super::super::tests::subscription;
     use super::*;
 
     const NOW: OffsetDateTime = datetime!(2026-03-05 10:00 UTC);
 
     fn delivery(schema: Schema, event: Value) -> Delivery {
+        delivery_with(schema, event, |_| {})
+    }
+
+    fn delivery_with(schema: Schema, event: Value, change: impl FnOnce(&mut Subscription)) -> Delivery {
         let mut subscription = subscription("My-Subscription", "http://127.0.0.1/?code=secret");
         subscription.schema = schema;
-        Delivery::first(&subscription, event, NOW)
+        change(&mut subscription);
+        Delivery::first(&Arc::new(subscription), event, NOW)
     }
 
     fn json(text: &str) -> Value {
@@ -168,7 +273,8 @@ mod tests {
     }
 
     fn sent(delivery: &Delivery) -> BTreeMap<String, String> {
-        delivery.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        delivery.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }
 
     #[test]
@@ -177,7 +283,7 @@ mod tests {
             captured(include_str!("../../../tests/fixtures/eventgrid/delivery.eventgrid.headers.json"));
         // The capture is of a Key Vault event; ARM events have data version 2.
         expected.insert("aeg-data-version".to_owned(), "2".to_owned());
-        assert_eq!(sent(&delivery(Schema::EventGrid, json!({}))), expected);
+        assert_eq!(sent(&delivery(Schema::EventGrid, json!({ "dataVersion": "2" }))), expected);
 
         let expected =
             captured(include_str!("../../../tests/fixtures/eventgrid/delivery.cloudevents.headers.json"));
@@ -202,6 +308,55 @@ mod tests {
     }
 
     #[test]
+    fn whoever_takes_batches_gets_an_array_even_of_one() {
+        for (schema, media_type) in [
+            (Schema::EventGrid, "application/json; charset=utf-8"),
+            (Schema::CloudEvents, "application/cloudevents-batch+json; charset=utf-8"),
+        ] {
+            let batches = |subscription: &mut Subscription| subscription.batching.max_events = 2;
+            let mut batch = delivery_with(schema, json!({"id": "1"}), batches);
+            assert_eq!(
+                (batch.body().as_ref(), &*sent(&batch)["content-type"]),
+                (&br#"[{"id":"1"}]"#[..], media_type)
+            );
+            let second =
+                Delivery { items: vec![Item { event: json!({"id": "2"}), published: NOW }], ..batch.clone() };
+            let third = batch.clone();
+            assert!(batch.absorb(second).is_none());
+            assert_eq!(batch.body(), r#"[{"id":"1"},{"id":"2"}]"#);
+            assert!(batch.absorb(third).is_some(), "full");
+        }
+    }
+
+    #[test]
+    fn a_batch_does_not_outgrow_its_preferred_size_but_for_one_large_event() {
+        let event = json!({ "id": "1", "data": "x".repeat(700) });
+        let large = json!({ "id": "2", "data": "x".repeat(5000) });
+        let batches = |subscription: &mut Subscription| {
+            subscription.batching = Batching { max_events: 10, preferred_kilobytes: 1 };
+        };
+        let mut batch = delivery_with(Schema::EventGrid, event, batches);
+        let (second, mut large) =
+            (batch.clone(), Delivery { items: vec![Item { event: large, published: NOW }], ..batch.clone() });
+        assert!(batch.absorb(second.clone()).is_some());
+        assert!(large.absorb(second).is_some() && large.body().len() > 5000);
+    }
+
+    #[test]
+    fn headers_of_one_s_own_come_along() {
+        let attributes = |subscription: &mut Subscription| {
+            subscription.attributes = vec![
+                DeliveryAttribute::fixed("X-Line", "7", false).unwrap(),
+                DeliveryAttribute::member("X-About", "subject").unwrap(),
+                DeliveryAttribute::member("X-None", "data.none").unwrap(),
+            ];
+        };
+        let sent = sent(&delivery_with(Schema::EventGrid, json!({ "subject": "root-ca" }), attributes));
+        assert_eq!((&*sent["x-line"], &*sent["x-about"], sent.get("x-none")), ("7", "root-ca", None));
+        assert_eq!(sent["aeg-event-type"], "Notification");
+    }
+
+    #[test]
     fn a_dead_letter_has_the_documented_members() {
         for (schema, event, expected) in [
             (
@@ -221,7 +376,8 @@ mod tests {
             };
             let mut delivery = delivery(schema, event);
             delivery.record(Attempt::Answered(StatusCode::NOT_FOUND), NOW);
-            let letter = delivery.dead_letter(Reason::MaxDeliveryAttemptsExceeded);
+            let letter = delivery.give_up(Reason::MaxDeliveryAttemptsExceeded).remove(0);
+            assert!(delivery.is_over());
 
             let expected = &json(expected)[0];
             let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

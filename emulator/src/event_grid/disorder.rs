@@ -1,6 +1,8 @@
 //! What at-least-once delivery without any order may do, on demand: copies of each event, and events that
 //! overtake each other.
 
+use std::collections::VecDeque;
+
 use super::delivery::Delivery;
 
 /// What happens to the deliveries of an event between its publication and the queue.
@@ -8,11 +10,15 @@ use super::delivery::Delivery;
 pub(super) struct Disorder {
     copies: usize,
     held: Option<Vec<Delivery>>,
+    /// Released, and waiting for those before them to be tried.
+    in_turn: VecDeque<Delivery>,
+    /// The number of the one that is being tried.
+    turn: Option<u64>,
 }
 
 impl Default for Disorder {
     fn default() -> Disorder {
-        Disorder { copies: 1, held: None }
+        Disorder { copies: 1, held: None, in_turn: VecDeque::new(), turn: None }
     }
 }
 
@@ -37,15 +43,38 @@ impl Disorder {
         }
     }
 
-    /// Everything held back, in an order drawn with this seed.
-    pub(super) fn release(&mut self, seed: u64) -> Vec<Delivery> {
+    /// Lets everything held back line up, in an order drawn with this seed. Says how many there were.
+    pub(super) fn release(&mut self, seed: u64) -> usize {
         let mut held = self.held.take().unwrap_or_default();
         fastrand::Rng::with_seed(seed).shuffle(&mut held);
-        held
+        let count = held.len();
+        self.in_turn.extend(held);
+        count
+    }
+
+    /// The next in the line, if nobody has the turn.
+    pub(super) fn next(&mut self) -> Option<Delivery> {
+        if self.turn.is_some() { None } else { self.in_turn.pop_front() }
+    }
+
+    pub(super) fn begin_turn(&mut self, number: u64) {
+        self.turn = Some(number);
+    }
+
+    /// One delivery has become part of another.
+    pub(super) fn hand_turn(&mut self, from: u64, to: u64) {
+        if self.turn == Some(from) {
+            self.turn = Some(to);
+        }
+    }
+
+    /// A delivery has been tried, or never will be. Says whether it had the turn.
+    pub(super) fn end_turn(&mut self, number: u64) -> bool {
+        self.turn.take_if(|turn| *turn == number).is_some()
     }
 
     pub(super) fn holds_any(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| !held.is_empty())
+        !self.in_turn.is_empty() || self.held.as_ref().is_some_and(|held| !held.is_empty())
     }
 }
 
@@ -100,8 +129,13 @@ mod tests {
         assert_eq!(grid.release(seed, NOW), 4);
         assert!(!grid.is_quiet(NOW));
         let published: Vec<_> = grid.history().map(|delivery| delivery.event_id().to_owned()).collect();
-        let order = grid.take_due(NOW).into_iter().map(|delivery| delivery.event_id().to_owned());
-        let order: Vec<_> = order.collect();
+        let mut order = Vec::new();
+        while let Some(delivery) = grid.take_due(NOW).pop() {
+            assert!(grid.take_due(NOW).is_empty(), "one after the other");
+            order.push(delivery.event_id().to_owned());
+            let outcome = if order.len() == 2 { 500 } else { 202 };
+            grid.settle(delivery, Attempt::Answered(StatusCode::from_u16(outcome).unwrap()), NOW);
+        }
         assert_eq!(published.iter().collect::<BTreeSet<_>>(), order.iter().collect());
         grid.publish(&upload(), NOW, &mut random);
         assert_eq!(grid.take_due(NOW).len(), 1, "nothing is held back any more");

@@ -208,7 +208,7 @@ impl Filter {
 
 /// The value a key names. Members of the envelope are found without case, because Azure writes `Subject` for
 /// `subject`; those inside `data` exactly as they are (chosen, not observed).
-fn member<'e>(event: &'e Value, key: &str) -> Option<&'e Value> {
+pub(super) fn member<'e>(event: &'e Value, key: &str) -> Option<&'e Value> {
     let mut path = key.split('.');
     let first = path.next()?;
     let (_, envelope) = event.as_object()?.iter().find(|(name, _)| same(name, first))?;

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::Url;
-
+use super::attribute::{self, DeliveryAttribute, InvalidAttribute};
+use super::batching::Batching;
+use super::dead_letter::DeadLetterContainer;
+use super::endpoint::Endpoint;
 use super::event::Schema;
-use super::filter::Filter;
+use super::filter::{Filter, InvalidFilter};
 use super::schedule::RetryPolicy;
 
 /// One event subscription of a system topic for ARM events.
@@ -22,12 +24,19 @@ pub struct Subscription {
     pub filter: Filter,
     /// When to give up.
     pub retry: RetryPolicy,
+    /// How many events come at once.
+    pub batching: Batching,
+    /// Headers of the subscriber's own, at most ten.
+    pub attributes: Vec<DeliveryAttribute>,
     /// Where events are posted.
     pub endpoint: Endpoint,
+    /// Where events go that nobody took; without it they are dropped.
+    pub dead_letters: Option<DeadLetterContainer>,
 }
 
 impl Subscription {
-    /// A subscription to everything in a scope, in the Event Grid schema and with Azure's retry policy.
+    /// A subscription to everything in a scope, in the Event Grid schema and with what Azure does by default:
+    /// its retry policy, no batches and no dead letters.
     pub fn new(name: SubscriptionName, scope: Scope, endpoint: impl Into<Endpoint>) -> Subscription {
         Subscription {
             name,
@@ -35,9 +44,63 @@ impl Subscription {
             schema: Schema::default(),
             filter: Filter::default(),
             retry: RetryPolicy::default(),
+            batching: Batching::default(),
+            attributes: Vec::new(),
             endpoint: endpoint.into(),
+            dead_letters: None,
         }
     }
+
+    /// The same, keeping what nobody took in a container of this name.
+    pub fn with_dead_letters(self, container: impl Into<String>) -> Subscription {
+        let (storage_account, container) = (String::new(), container.into());
+        Subscription { dead_letters: Some(DeadLetterContainer { storage_account, container }), ..self }
+    }
+
+    /// Refuses what is beyond the limits of the service.
+    pub fn check(&self) -> Result<(), InvalidSubscription> {
+        let wrong = |member, expected| InvalidSubscription::Member { member, expected };
+        self.filter.check()?;
+        if !self.retry.is_allowed() {
+            return Err(wrong("retryPolicy", "1 to 30 delivery attempts within 1 to 1440 minutes"));
+        }
+        if !self.batching.is_allowed() {
+            return Err(wrong(
+                "destination.properties",
+                "1 to 5000 events in a batch of 1 to 1024 kilobytes",
+            ));
+        }
+        if self.attributes.len() > attribute::MOST {
+            return Err(wrong("destination.properties.deliveryAttributeMappings", "at most ten headers"));
+        }
+        Ok(())
+    }
+}
+
+/// Why a subscription cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidSubscription {
+    /// Its filter.
+    #[error(transparent)]
+    Filter(#[from] InvalidFilter),
+    /// One of its headers.
+    #[error(transparent)]
+    Attribute(#[from] InvalidAttribute),
+    /// A member of another form, or beyond a limit.
+    #[error("{member} has to be {expected}")]
+    Member {
+        /// Which.
+        member: &'static str,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A function nobody here runs.
+    #[error(
+        "destination.properties.resourceId {0:?} is no function here; …/providers/Microsoft.Web/sites/<app>/functions/\
+         <function> of the running function app is"
+    )]
+    UnknownFunction(String),
 }
 
 /// A subscription's name, compared without case: 3 to 64 letters, digits and hyphens.
@@ -48,6 +111,11 @@ impl SubscriptionName {
     /// As the delivery header carries it.
     pub(super) fn upper_case(&self) -> String {
         self.0.to_ascii_uppercase()
+    }
+
+    /// As maps know it.
+    pub(super) fn key(&self) -> String {
+        self.0.to_ascii_lowercase()
     }
 }
 
@@ -141,35 +209,6 @@ impl FromStr for Scope {
 #[error("{0:?} is no scope: /subscriptions/<id> or /subscriptions/<id>/resourceGroups/<name> is")]
 pub struct InvalidScope(String);
 
-/// A webhook. Its query may hold a key, so `Debug` and `Display` stop before it.
-#[derive(Clone)]
-pub struct Endpoint(Url);
-
-impl Endpoint {
-    /// The whole address, key included.
-    pub fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-impl From<Url> for Endpoint {
-    fn from(url: Url) -> Self {
-        Endpoint(url)
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0[..url::Position::AfterPath])
-    }
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -213,14 +252,5 @@ mod tests {
         for wrong in ["", "ab", "on upload", "on\nupload", &"a".repeat(65)] {
             assert!(wrong.parse::<SubscriptionName>().is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn an_endpoint_keeps_its_key_out_of_logs() {
-        let url: Url =
-            "https://app.test/runtime/webhooks/eventgrid?functionName=F&code=secret".parse().unwrap();
-        let endpoint = Endpoint::from(url);
-        assert_eq!(format!("{endpoint:?} {endpoint}").matches("secret").count(), 0);
-        assert!(endpoint.url().as_str().contains("secret"));
     }
 }

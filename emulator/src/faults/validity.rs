@@ -75,7 +75,8 @@ fn remedy(operation: Operation, effect: Effect) -> Option<&'static str> {
     use Effect::*;
     use Operation::*;
     match (operation, effect) {
-        (Deliver | Invoke, Answer(_) | Silence | ResetBefore | ResetAfter) => None,
+        (Deliver | ValidateEndpoint | Invoke, Answer(_) | Silence | ResetBefore | ResetAfter) => None,
+        (ValidateEndpoint, _) => Some("an endpoint can answer, never answer, or lose its connection"),
         (Deliver, _) => Some(
             "an event can be answered, never answered, or lose its connection; to deliver it late or twice, \
              ask the event grid",

@@ -99,6 +99,8 @@ fn data_action(operation: Operation) -> Option<&'static str> {
         | GenerateVerificationCode
         | Verify
         | Deliver
+        | ValidateEndpoint
+        | ConfirmSubscription
         | Invoke
         | Unknown => return None,
     })

@@ -1,0 +1,102 @@
+//! What becomes of events nobody took: blobs in a container, under the paths and with the members they have in
+//! Azure.
+
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+
+use super::subscription::SubscriptionName;
+use crate::guid::guid;
+
+/// From the last attempt until the blob is there.
+const DELAY: Duration = Duration::minutes(5);
+/// For how long Event Grid tries to write a blob.
+const GIVEN_UP_AFTER: Duration = Duration::hours(4);
+
+/// The container of a storage account that takes dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterContainer {
+    /// Resource id of the storage account; the emulator shows it and does not look for it.
+    pub storage_account: String,
+    /// The container's name, with which the paths of its blobs begin here.
+    pub container: String,
+}
+
+/// An event that was given up.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    path: String,
+    letter: Value,
+    due: OffsetDateTime,
+}
+
+impl DeadLetter {
+    pub(super) fn new(
+        container: &DeadLetterContainer,
+        subscription: &SubscriptionName,
+        letter: Value,
+        given_up: OffsetDateTime,
+        random: &mut fastrand::Rng,
+    ) -> DeadLetter {
+        let due = given_up + DELAY;
+        let (date, hour) = (due.date(), due.hour());
+        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+        // Without leading zeros, as documented; the hour is that of the writing (chosen, not observed).
+        let path = format!(
+            "{}/{}/{year}/{month}/{day}/{hour}/{}.json",
+            container.container,
+            subscription.upper_case(),
+            guid(random)
+        );
+        DeadLetter { path, letter, due }
+    }
+
+    /// Where the blob is: `container/SUBSCRIPTION/year/month/day/hour/guid.json`, in UTC.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The event, with the members Event Grid adds to it.
+    pub fn letter(&self) -> &Value {
+        &self.letter
+    }
+
+    /// What the blob holds: an array of one event. Whether the service puts several into one is unknown.
+    pub fn blob(&self) -> Value {
+        json!([self.letter])
+    }
+
+    /// When the blob is there: five minutes after the last attempt.
+    pub fn due(&self) -> OffsetDateTime {
+        self.due
+    }
+
+    /// Until when a container that cannot be written to is tried again; then the event is lost.
+    pub fn lost_at(&self) -> OffsetDateTime {
+        self.due + GIVEN_UP_AFTER
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_blob_is_where_azure_would_put_it_when_azure_would() {
+        let container =
+            DeadLetterContainer { storage_account: String::new(), container: "letters".to_owned() };
+        let given_up = datetime!(2026-03-05 03:58:01 UTC);
+        let name = "on-Upload".parse().unwrap();
+        let mut random = fastrand::Rng::with_seed(1);
+        let letter = DeadLetter::new(&container, &name, json!({ "id": "1" }), given_up, &mut random);
+
+        let (folder, file) = letter.path().rsplit_once('/').unwrap();
+        assert_eq!(folder, "letters/ON-UPLOAD/2026/3/5/4");
+        let guid = file.strip_suffix(".json").unwrap();
+        assert_eq!((guid.len(), guid.matches('-').count()), (36, 4));
+        assert_eq!(letter.due(), datetime!(2026-03-05 04:03:01 UTC));
+        assert_eq!(letter.blob(), json!([{ "id": "1" }]));
+    }
+}

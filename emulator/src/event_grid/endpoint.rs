@@ -1,0 +1,86 @@
+//! Where events are posted, and what kind of destination that is.
+
+use std::fmt;
+
+use url::Url;
+
+/// What is behind an endpoint. It decides which failures are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DestinationKind {
+    /// Any URL.
+    WebHook,
+    /// A function of a function app, which Event Grid knows as an Azure resource.
+    AzureFunction,
+}
+
+/// A URL, and the function behind it if it was named as one. The query may hold a key, so `Debug` and
+/// `Display` stop before it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+    function: Option<String>,
+}
+
+impl Endpoint {
+    /// The function of this resource id, which is reached at this webhook of its host.
+    pub fn function(resource_id: impl Into<String>, webhook: Url) -> Endpoint {
+        Endpoint { url: webhook, function: Some(resource_id.into()) }
+    }
+
+    /// The whole address, key included.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What is behind it.
+    pub fn kind(&self) -> DestinationKind {
+        match self.function {
+            Some(_) => DestinationKind::AzureFunction,
+            None => DestinationKind::WebHook,
+        }
+    }
+
+    /// The resource id of the function behind it.
+    pub fn function_id(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
+    /// The address without a key, as Azure shows it.
+    pub fn base_url(&self) -> &str {
+        &self.url[..url::Position::AfterPath]
+    }
+}
+
+impl From<Url> for Endpoint {
+    fn from(url: Url) -> Self {
+        Endpoint { url, function: None }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.base_url())
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_keeps_its_key_out_of_logs() {
+        let url: Url =
+            "https://app.test/runtime/webhooks/eventgrid?functionName=F&code=secret".parse().unwrap();
+        for endpoint in [Endpoint::from(url.clone()), Endpoint::function("/subscriptions/…", url)] {
+            assert_eq!(format!("{endpoint:?} {endpoint}").matches("secret").count(), 0);
+            assert!(endpoint.url().as_str().contains("secret"));
+        }
+    }
+}
