@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::NamedTempFile;
@@ -12,7 +13,7 @@ use url::Url;
 
 use crate::control::{Control, Site};
 use crate::delivery;
-use crate::event_grid::{Filter, Schema, Scope, Subscription};
+use crate::event_grid::{Endpoint, Filter, Schema, Scope, Subscription};
 use crate::functions_host::{App, FunctionsHost, HostError};
 use crate::identity::APP_HEADER;
 use crate::listener;
@@ -26,6 +27,10 @@ const FUNCTION: &str = "VerifyOnUpload";
 const IDENTITY_HEADER: &str = "IDENTITY_HEADER";
 /// The event subscription that is there at start.
 const EVENT_SUBSCRIPTION: &str = "verify-on-upload";
+/// The function app's name, for whoever names its functions as resources.
+const FUNCTION_APP: &str = "keyholder";
+/// The container that events nobody took go to.
+const DEAD_LETTERS: &str = "dead-letters";
 
 /// What to start.
 #[derive(Debug)]
@@ -40,6 +45,16 @@ pub struct Options {
     pub app: App,
     /// App settings besides those that point the app here; a later one of the same name wins.
     pub app_settings: Vec<(String, String)>,
+    /// Folder to write dead letters to; they can be looked at in memory either way.
+    pub dead_letters: Option<PathBuf>,
+}
+
+impl Options {
+    /// An app in a world, with nothing special about it.
+    pub fn new(world: World, ports: Ports, app: App) -> Options {
+        let schema = Schema::default();
+        Options { world, ports, schema, app, app_settings: Vec::new(), dead_letters: None }
+    }
 }
 
 /// Where to listen, on the loopback address; 0 is any free port.
@@ -105,7 +120,7 @@ pub struct LocalAzure {
 impl LocalAzure {
     /// Starts everything; when it returns, everything answers.
     pub async fn start(options: Options) -> Result<LocalAzure, StartError> {
-        let Options { world, ports, schema, app, app_settings } = options;
+        let Options { world, ports, schema, app, app_settings, dead_letters } = options;
         let services = bind(ports.services, "ARM and the vaults", "--port").await?;
         let identity = bind(ports.identity, "managed identity", "--identity-port").await?;
         let functions = bind(ports.functions, "the Functions host", "--functions-port").await?;
@@ -130,6 +145,9 @@ impl LocalAzure {
         servers.spawn(listener::serve_tls(services, server_identity.acceptor()?, emulator.clone()));
         servers.spawn(listener::serve_plain(identity, control.clone()));
         servers.spawn(delivery::run(emulator.clone()));
+        if let Some(folder) = dead_letters {
+            servers.spawn(delivery::dead_letters::write(emulator.clone(), folder));
+        }
 
         let mut settings = app_environment(&site);
         settings.extend(app_settings);
@@ -138,7 +156,10 @@ impl LocalAzure {
         }
         let functions_host = FunctionsHost::start(app, settings.clone(), functions, emulator.clone()).await?;
         let endpoint = functions_host.webhook(FUNCTION);
-        emulator.with(|world, _| world.event_grid.subscribe(event_subscription(endpoint, schema)));
+        emulator.with(|world, _| {
+            world.event_grid.set_address(url(&format!("http://{}", addresses[1])));
+            world.event_grid.subscribe(event_subscription(endpoint, schema));
+        });
         emulator.is_set_up();
         Ok(LocalAzure {
             control,
@@ -242,10 +263,9 @@ fn app_environment(site: &Site) -> Vec<(String, String)> {
 fn event_subscription(endpoint: Url, schema: Schema) -> Subscription {
     let name = EVENT_SUBSCRIPTION.parse().expect("the constant is well-formed");
     let scope = Scope::resource_group(SUBSCRIPTION, RESOURCE_GROUP);
-    let mut subscription = Subscription::new(name, scope, endpoint);
-    subscription.filter = Filter::certificate_writes();
-    subscription.schema = schema;
-    subscription
+    let endpoint = Endpoint::function(function_id(FUNCTION), endpoint);
+    let subscription = Subscription::new(name, scope, endpoint).with_dead_letters(DEAD_LETTERS);
+    Subscription { filter: Filter::certificate_writes(), schema, ..subscription }
 }
 
 async fn bind(port: u16, purpose: &'static str, option: &'static str) -> Result<TcpListener, StartError> {
@@ -276,6 +296,13 @@ fn trusted_anyway() -> Vec<u8> {
 
 fn url(text: &str) -> Url {
     Url::parse(text).expect("built from a host and a port")
+}
+
+/// The id of a function of the app.
+fn function_id(name: &str) -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.Web/sites/{FUNCTION_APP}/functions/{name}"
+    )
 }
 
 /// The id of a certificate of the instance that is there at start.

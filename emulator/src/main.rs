@@ -5,8 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use keyholder_emulator::event_grid::Schema;
+use clap::{Args, Parser, Subcommand};
 use keyholder_emulator::functions_host::App;
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
@@ -30,30 +29,7 @@ enum Command {
         seed: u64,
     },
     /// Stay up, and print every address and what to try next
-    Up {
-        /// Port of ARM and the vaults (TLS); 0 is any free one
-        #[arg(long, default_value_t = Ports::STANDARD.services)]
-        port: u16,
-        /// Port of the managed identity endpoint; 0 is any free one
-        #[arg(long, default_value_t = Ports::STANDARD.identity)]
-        identity_port: u16,
-        /// Port of the Functions host; 0 is any free one
-        #[arg(long, default_value_t = Ports::STANDARD.functions)]
-        functions_port: u16,
-        /// Do only what recordings of the live service show
-        #[arg(long)]
-        strict: bool,
-        /// Give the app these Azure roles and no other rights: JSON files of role definitions, or without any the
-        /// roles that infra/ deploys. You keep all rights
-        #[arg(long, value_name = "FILE", num_args = 0..)]
-        rbac: Option<Vec<PathBuf>>,
-        /// Folder of a function app to run instead of the built-in one (host.json, and a folder with a function.json for each function)
-        #[arg(long, value_name = "DIR")]
-        app: Option<PathBuf>,
-        /// Makes a run repeatable: verification codes, etags and ids come from it
-        #[arg(long)]
-        seed: Option<u64>,
-    },
+    Up(Up),
     /// Measure what a verification costs, beside its physical limit and beside what people would run instead
     Bench(bench::Arguments),
     /// Be the function app's handler; the emulated Functions host starts it
@@ -61,14 +37,40 @@ enum Command {
     Handler,
 }
 
+#[derive(Args)]
+struct Up {
+    /// Port of ARM and the vaults (TLS); 0 is any free one
+    #[arg(long, default_value_t = Ports::STANDARD.services)]
+    port: u16,
+    /// Port of the managed identity endpoint; 0 is any free one
+    #[arg(long, default_value_t = Ports::STANDARD.identity)]
+    identity_port: u16,
+    /// Port of the Functions host; 0 is any free one
+    #[arg(long, default_value_t = Ports::STANDARD.functions)]
+    functions_port: u16,
+    /// Do only what recordings of the live service show
+    #[arg(long)]
+    strict: bool,
+    /// Give the app these Azure roles and no other rights: JSON files of role definitions, or without any the
+    /// roles that infra/ deploys. You keep all rights
+    #[arg(long, value_name = "FILE", num_args = 0..)]
+    rbac: Option<Vec<PathBuf>>,
+    /// Folder of a function app to run instead of the built-in one (host.json, and a folder with a function.json for each function)
+    #[arg(long, value_name = "DIR")]
+    app: Option<PathBuf>,
+    /// Makes a run repeatable: verification codes, etags and ids come from it
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder to write events to that no subscriber took, as Event Grid writes them to a storage account
+    #[arg(long, value_name = "DIR")]
+    dead_letters: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Handler => return keyholder_functions::handler::main(&[]),
         Command::Demo { seed } => run_demo(seed),
-        Command::Up { port, identity_port, functions_port, strict, rbac, app, seed } => {
-            let ports = Ports { services: port, identity: identity_port, functions: functions_port };
-            run_up(ports, strict, rbac, app, seed)
-        }
+        Command::Up(up) => run_up(up),
         Command::Bench(arguments) => run_bench(arguments),
     };
     match result {
@@ -86,7 +88,8 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
     let stopped = up::stopped();
     tokio::pin!(stopped);
     let world = World { strict: true, ..World::tutorial(seed) };
-    let options = Options { app_settings: demo::app_settings(), ..options(world, Ports::FREE, built_in()?) };
+    let options =
+        Options { app_settings: demo::app_settings(), ..Options::new(world, Ports::FREE, built_in()?) };
     let azure = tokio::select! {
         azure = LocalAzure::start(options) => azure?,
         () = &mut stopped => return Ok(false),
@@ -102,20 +105,16 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 }
 
 #[tokio::main]
-async fn run_up(
-    ports: Ports,
-    strict: bool,
-    role_files: Option<Vec<PathBuf>>,
-    app: Option<PathBuf>,
-    seed: Option<u64>,
-) -> Result<bool, Box<dyn Error>> {
+async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
     let stopped = up::stopped();
     tokio::pin!(stopped);
+    let Up { port, identity_port, functions_port, strict, rbac, app, seed, dead_letters } = up;
+    let ports = Ports { services: port, identity: identity_port, functions: functions_port };
     let app = match app {
         Some(root) => App::from_dir(root)?,
         None => built_in()?,
     };
-    let rbac = match role_files {
+    let rbac = match rbac {
         None => Rbac::off(),
         // The app of `up` may pull keys out of secrets.
         Some(files) if files.is_empty() => app_roles::rbac(app_roles::of_infrastructure(true)),
@@ -123,7 +122,7 @@ async fn run_up(
     };
     let world = World { strict, rbac, ..World::tutorial(seed.unwrap_or_else(|| fastrand::u64(..))) };
     let azure = tokio::select! {
-        azure = LocalAzure::start(options(world, ports, app)) => azure?,
+        azure = LocalAzure::start(Options { dead_letters, ..Options::new(world, ports, app) }) => azure?,
         () = &mut stopped => return Ok(true),
     };
     up::run(azure, io::stdout(), stopped).await;
@@ -147,10 +146,6 @@ async fn run_bench(arguments: bench::Arguments) -> Result<bool, Box<dyn Error>> 
 /// This program, as the handler.
 fn built_in() -> Result<App, Box<dyn Error>> {
     Ok(App::built_in(vec![std::env::current_exe()?.into(), "handler".into()])?)
-}
-
-fn options(world: World, ports: Ports, app: App) -> Options {
-    Options { world, ports, schema: Schema::default(), app, app_settings: Vec::new() }
 }
 
 #[allow(clippy::print_stderr)]

@@ -38,7 +38,8 @@ fn cloud(away: &[Operation], effect: Effect) -> Cloud {
     cloud.keep("root", Kept::SameName);
     let endpoint = Url::parse("http://127.0.0.1:7071/runtime/webhooks/eventgrid").unwrap();
     let scope = Scope::resource_group(SUBSCRIPTION, RESOURCE_GROUP);
-    let mut subscription = Subscription::new("verify-on-upload".parse().unwrap(), scope, endpoint);
+    let subscription = Subscription::new("verify-on-upload".parse().unwrap(), scope, endpoint);
+    let mut subscription = subscription.with_dead_letters("letters");
     subscription.filter = Filter::certificate_writes();
     cloud.emulator.with(|world, _| {
         world.event_grid.subscribe(subscription);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyholder_emulator::client::Client;
-use keyholder_emulator::event_grid::{Filter, Schema};
+use keyholder_emulator::event_grid::Filter;
 use keyholder_emulator::functions_host::App;
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id};
 use keyholder_emulator::operation::Operation;
@@ -27,7 +27,7 @@ impl Process {
         let world = World { strict: true, ..World::tutorial(seed) };
         // Moving the clock would set off sweeps, which would do the deliveries' work.
         let app_settings = vec![("AzureWebJobs.SweepUnverified.Disabled".to_owned(), "true".to_owned())];
-        let options = Options { world, ports: Ports::FREE, schema: Schema::default(), app, app_settings };
+        let options = Options { app_settings, ..Options::new(world, Ports::FREE, app) };
         let azure = LocalAzure::start(options).await.unwrap();
         let person = Client::new(&azure).unwrap();
         Process { azure, person }
@@ -156,7 +156,7 @@ impl Process {
     /// Has Event Grid deliver everything, not only certificate writes.
     pub(crate) fn subscribe_to_everything(&self) {
         self.emulator().with(|world, _| {
-            let mut wide = world.event_grid.subscriptions()[0].clone();
+            let mut wide = world.event_grid.subscriptions().next().expect("one is there at start").clone();
             wide.filter = Filter::default();
             world.event_grid.subscribe(wide);
         });

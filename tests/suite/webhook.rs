@@ -85,7 +85,7 @@ async fn a_wrong_secret_is_final_and_the_sweep_finds_what_was_lost() {
         assert_eq!(cloud.until_answered("plant-ca").await, 401, "{kind:?}");
         let reasons = cloud.emulator().look(|world, _| {
             let letters = world.event_grid.dead_letters();
-            letters.map(|letter| letter["lastDeliveryOutcome"].clone()).collect::<Vec<_>>()
+            letters.map(|letter| letter.letter()["lastDeliveryOutcome"].clone()).collect::<Vec<_>>()
         });
         assert_eq!(reasons, [json!("Unauthorized")], "{kind:?}");
         assert_eq!(cloud.count(Operation::Sign), 0, "{kind:?}");

@@ -15,7 +15,7 @@ use super::process::{self, Usage};
 use crate::Emulator;
 use crate::authority::Authority;
 use crate::dps;
-use crate::event_grid::{Filter, Schema, Scope, Subscription};
+use crate::event_grid::{Filter, Scope, Subscription};
 use crate::faults::{Calls, Effect, Fault};
 use crate::functions_host::{App, FunctionsHost};
 use crate::key_vault::{Import, Stamp};
@@ -120,14 +120,8 @@ impl Stage {
         let mut world = World { strict: true, ..World::empty(SEED) };
         let certificates = furnish(&mut world, scene)?;
         let app = App::built_in(scene.handler.clone())?;
-        let azure = LocalAzure::start(Options {
-            world,
-            ports: Ports::FREE,
-            schema: Schema::default(),
-            app: app.clone(),
-            app_settings: settings(),
-        })
-        .await?;
+        let options = Options::new(world, Ports::FREE, app.clone());
+        let azure = LocalAzure::start(Options { app_settings: settings(), ..options }).await?;
         let mut others = Vec::new();
         for number in 1..scene.processes {
             let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use keyholder_emulator::client::Client;
 use keyholder_emulator::dps::Certificate;
-use keyholder_emulator::event_grid::Schema;
 use keyholder_emulator::faults::{Calls, Effect, Fault};
 use keyholder_emulator::functions_host::{App, Line};
 use keyholder_emulator::journal::Entry;
@@ -33,12 +32,11 @@ pub(crate) struct Cloud {
 
 /// A cloud as a strict service would have it, with an app that signs in the vault.
 pub(crate) fn options() -> Options {
+    let world = World { strict: true, ..World::tutorial(7) };
+    let app = App::built_in(vec![programs::HANDLER.into()]).expect("the repository's own app");
     Options {
-        world: World { strict: true, ..World::tutorial(7) },
-        ports: Ports::FREE,
-        schema: Schema::default(),
-        app: App::built_in(vec![programs::HANDLER.into()]).expect("the repository's own app"),
         app_settings: vec![("KEYHOLDER_KEY_ACCESS".to_owned(), "sign-in-vault".to_owned())],
+        ..Options::new(world, Ports::FREE, app)
     }
 }
 

@@ -122,7 +122,8 @@ impl FrontDoor {
 /// Has Event Grid deliver uploads to an endpoint, and nowhere else.
 pub(crate) fn subscribe(cloud: &Cloud, endpoint: Url, schema: Schema) {
     cloud.emulator().with(|world, _| {
-        let mut subscription = world.event_grid.subscriptions()[0].clone();
+        let mut subscription =
+            world.event_grid.subscriptions().next().expect("one is there at start").clone();
         subscription.endpoint = endpoint.into();
         subscription.schema = schema;
         world.event_grid.subscribe(subscription);
