@@ -136,7 +136,7 @@ impl Visit<'_> {
             },
             stamp: mint.stamp(self.now),
         };
-        let mut result = call.carry_out(action, certificates, mint, &mut world.random);
+        let mut result = call.carry_out(action, certificates, mint);
         if self.effect == Some(Effect::StaleEtag)
             && let Some(certificate) = action.certificate().and_then(|name| certificates.get(name))
         {

@@ -7,6 +7,7 @@
 
 mod call;
 mod carry_out;
+pub mod client;
 mod clock;
 mod error;
 mod faults;
@@ -26,7 +27,7 @@ pub use error::{ControlError, ErrorBody, ErrorDetail};
 pub use faults::{FaultPlan, FaultRule, OperationInfo, Operations, RuleId};
 pub use journal::{JournalPage, JournalQuery};
 pub use moment::Moment;
-pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable};
+pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable, VaultName};
 pub use registries::{Certificate, Registries, Registry, Status};
 pub(crate) use site::Site;
 
@@ -81,6 +82,10 @@ calls! {
     /// What happened, oldest first.
     GetJournal = GET "/_emulator/journal", JournalQuery, Nothing => JournalPage,
         |control, query, _| control.journal(&query);
+
+    /// Adds an empty vault, unless there is one of that name.
+    AddVault = PUT "/_emulator/vaults/{name}", VaultName, Nothing => Overview,
+        |control, vault, _| control.add_vault(&vault.name);
 
     /// The DPS instances and their certificates, as the portal shows them.
     GetRegistries = GET "/_emulator/registries", Nothing, Nothing => Registries,

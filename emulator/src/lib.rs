@@ -6,6 +6,7 @@ pub mod authority;
 pub mod bench;
 pub mod client;
 pub mod clock;
+pub mod command_line;
 pub mod control;
 pub mod delivery;
 pub mod demo;

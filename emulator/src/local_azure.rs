@@ -19,7 +19,7 @@ use crate::identity::APP_HEADER;
 use crate::listener;
 use crate::running::Emulator;
 use crate::tls::ServerIdentity;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT, World};
+use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, World};
 
 /// The function that uploads are delivered to.
 const FUNCTION: &str = "VerifyOnUpload";
@@ -158,7 +158,10 @@ impl LocalAzure {
         let endpoint = functions_host.webhook(FUNCTION);
         emulator.with(|world, _| {
             world.event_grid.set_address(url(&format!("http://{}", addresses[1])));
-            world.event_grid.subscribe(event_subscription(endpoint, schema));
+            // Of a group that is not there, Azure has no events either.
+            if world.arm.has_resource_group(SUBSCRIPTION, RESOURCE_GROUP) {
+                world.event_grid.subscribe(event_subscription(endpoint, schema));
+            }
         });
         emulator.is_set_up();
         Ok(LocalAzure {
@@ -241,23 +244,19 @@ impl LocalAzure {
 
 /// What the app is told so that it works here, by the names it has in Azure.
 fn app_environment(site: &Site) -> Vec<(String, String)> {
-    let without_slash = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
     let settings = [
-        ("KEYHOLDER_REGISTRIES", format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}")),
-        ("KEYHOLDER_VAULTS", without_slash(&site.vault(VAULT))),
         ("KEYHOLDER_KEY_ACCESS", "read-secret".to_owned()),
-        ("KEYHOLDER_ARM_ENDPOINT", without_slash(&site.arm)),
-        ("KEYHOLDER_IDENTITY", "managed".to_owned()),
         ("KEYHOLDER_SWEEP_SCHEDULE", "0 */15 * * * *".to_owned()),
         ("IDENTITY_ENDPOINT", site.identity.to_string()),
         (IDENTITY_HEADER, APP_HEADER.to_owned()),
         ("AZURE_CLIENT_ID", String::new()),
         ("AZURE_TENANT_ID", TENANT.to_owned()),
-        ("AZURE_AUTHORITY_HOST", without_slash(&site.arm)),
+        ("AZURE_AUTHORITY_HOST", site.arm.as_str().trim_end_matches('/').to_owned()),
         ("SSL_CERT_FILE", site.ca_file.display().to_string()),
         ("NO_PROXY", "localhost,127.0.0.1".to_owned()),
     ];
-    settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
+    let settings = site.keyholder_settings().into_iter().chain(settings);
+    settings.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn event_subscription(endpoint: Url, schema: Schema) -> Subscription {

@@ -10,7 +10,7 @@ use keyholder_emulator::functions_host::App;
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
-use keyholder_emulator::{app_roles, bench, demo, up};
+use keyholder_emulator::{app_roles, bench, command_line, demo, up};
 
 /// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
 #[derive(Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Up(Up),
     /// Measure what a verification costs, beside its physical limit and beside what people would run instead
     Bench(bench::Arguments),
+    #[command(flatten)]
+    Control(command_line::Command),
     /// Be the function app's handler; the emulated Functions host starts it
     #[command(hide = true)]
     Handler,
@@ -51,6 +53,9 @@ struct Up {
     /// Do only what recordings of the live service show
     #[arg(long)]
     strict: bool,
+    /// Start with a subscription and nothing in it: no DPS instance, no vault, no event subscription
+    #[arg(long)]
+    empty: bool,
     /// Give the app these Azure roles and no other rights: JSON files of role definitions, or without any the
     /// roles that infra/ deploys. You keep all rights
     #[arg(long, value_name = "FILE", num_args = 0..)]
@@ -72,6 +77,7 @@ fn main() -> ExitCode {
         Command::Demo { seed } => run_demo(seed),
         Command::Up(up) => run_up(up),
         Command::Bench(arguments) => run_bench(arguments),
+        Command::Control(command) => command_line::run(command).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -108,7 +114,7 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
     let stopped = up::stopped();
     tokio::pin!(stopped);
-    let Up { port, identity_port, functions_port, strict, rbac, app, seed, dead_letters } = up;
+    let Up { port, identity_port, functions_port, strict, empty, rbac, app, seed, dead_letters } = up;
     let ports = Ports { services: port, identity: identity_port, functions: functions_port };
     let app = match app {
         Some(root) => App::from_dir(root)?,
@@ -120,7 +126,9 @@ async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
         Some(files) if files.is_empty() => app_roles::rbac(app_roles::of_infrastructure(true)),
         Some(files) => app_roles::rbac(app_roles::from_files(&files)?),
     };
-    let world = World { strict, rbac, ..World::tutorial(seed.unwrap_or_else(|| fastrand::u64(..))) };
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    let world = if empty { World::unused(seed) } else { World::tutorial(seed) };
+    let world = World { strict, rbac, ..world };
     let azure = tokio::select! {
         azure = LocalAzure::start(Options { dead_letters, ..Options::new(world, ports, app) }) => azure?,
         () = &mut stopped => return Ok(true),

@@ -158,11 +158,16 @@ impl<'de> Deserialize<'de> for Operation {
     }
 }
 
+/// By the whole name, or by the part that says what is done.
 fn nearest(name: &str) -> Operation {
-    let distance = |operation: &&Operation| {
-        strsim::damerau_levenshtein(&operation.name().to_lowercase(), &name.to_lowercase())
+    let wanted = name.to_lowercase();
+    let likeness = |operation: &Operation| {
+        let known = operation.name().to_lowercase();
+        let action = known.rsplit('.').next().unwrap_or_default();
+        strsim::jaro_winkler(&known, &wanted).max(strsim::jaro_winkler(action, &wanted))
     };
-    Operation::ALL.iter().min_by_key(distance).copied().unwrap_or(Operation::Unknown)
+    let all = Operation::ALL.iter().copied();
+    all.max_by(|one, other| likeness(one).total_cmp(&likeness(other))).unwrap_or(Operation::Unknown)
 }
 
 fn all() -> String {
@@ -187,7 +192,8 @@ mod tests {
             ("dps.verfy", "dps.verify"),
             ("DPS.Verify", "dps.verify"),
             ("getSecret", "vault.getSecret"),
-            ("", "unknown"),
+            ("deliver", "eventGrid.deliver"),
+            ("dps.certificate.get", "dps.getCertificate"),
         ] {
             let refusal = name.parse::<Operation>().map_err(|error| error.to_string());
             let hint = format!("did you mean {meant}?");

@@ -11,7 +11,7 @@ use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
 
 /// Runs until it is told to stop.
 pub async fn run(azure: LocalAzure, mut out: impl Write, stopped: impl Future<Output = ()>) {
-    say(&mut out, &addresses(&azure));
+    say(&mut out, &greeting(&azure));
     let (earlier, mut later) = azure.functions_host().follow();
     earlier.iter().for_each(|line| say(&mut out, &line.to_string()));
     tokio::pin!(stopped);
@@ -66,23 +66,43 @@ fn say(out: &mut impl Write, text: &str) {
     let _ = out.flush();
 }
 
-fn addresses(azure: &LocalAzure) -> String {
-    let (arm, vault, identity) = (azure.arm(), azure.vault(VAULT), azure.identity());
-    let (arm, vault) = (arm.as_str().trim_end_matches('/'), vault.as_str().trim_end_matches('/'));
+fn greeting(azure: &LocalAzure) -> String {
+    let (arm, identity, control) = (azure.arm(), azure.identity(), azure.control_url());
+    let arm = arm.as_str().trim_end_matches('/');
     let functions = azure.functions_host().webhook("VerifyOnUpload");
     let authority = azure.authority();
+    let ca = azure.ca_file().display();
+    let seed = azure.control().overview().seed;
+    let addresses = format!(
+        r#"
+ARM               {arm}
+managed identity  {identity}
+Entra ID          {authority}
+Functions host    {functions}
+control API       {control}
+CA to trust       {ca}
+seed              {seed}
+"#
+    );
+    let is_empty = azure.emulator().look(|world, _| world.key_vaults.names().next().is_none());
+    let rest = if is_empty { NOTHING.to_owned() } else { tutorial(azure) };
+    format!("{addresses}{rest}\nStop with Ctrl-C.\n")
+}
+
+const NOTHING: &str = "
+Nothing is there yet. Make a resource group and a DPS instance as in Azure, and a vault with: emulator add-vault NAME
+";
+
+/// What is there at start, and what to try with it.
+fn tutorial(azure: &LocalAzure) -> String {
+    let (arm, vault, identity) = (azure.arm(), azure.vault(VAULT), azure.identity());
+    let (arm, vault) = (arm.as_str().trim_end_matches('/'), vault.as_str().trim_end_matches('/'));
     let ca = azure.ca_file().display();
     let audience = vault.replacen(&format!("{VAULT}."), "", 1);
     let id = certificate_id("my-root-ca");
     format!(
         r#"
-ARM               {arm}
 Key Vault         {vault}
-managed identity  {identity}
-Entra ID          {authority}
-Functions host    {functions}
-CA to trust       {ca}
-
 subscription      {SUBSCRIPTION}
 resource group    {RESOURCE_GROUP}
 DPS instance      {PROVISIONING_SERVICE}
@@ -97,8 +117,6 @@ Try it: make a CA, keep its key in the vault, upload its certificate, see it ver
   curl -s -X PUT "{arm}{id}?api-version=2022-12-12" -H "Authorization: Bearer $(token {arm})" -H "Content-Type: application/json" \
     -d "{{\"properties\":{{\"certificate\":\"$(base64 < my-root-ca.pem | tr -d '\n')\"}}}}"
   curl -s "{arm}{id}?api-version=2022-12-12" -H "Authorization: Bearer $(token {arm})"
-
-Stop with Ctrl-C.
 "#
     )
 }

@@ -67,7 +67,7 @@ enum Route {
 impl World {
     /// A world with nothing in it.
     pub fn empty(seed: u64) -> World {
-        World {
+        let mut world = World {
             strict: false,
             seed,
             random: fastrand::Rng::with_seed(seed),
@@ -78,7 +78,16 @@ impl World {
             event_grid: EventGrid::new(seed),
             faults: Faults::default(),
             journal: Journal::default(),
-        }
+        };
+        world.reseed(seed);
+        world
+    }
+
+    /// The world of a new customer: one subscription with nothing in it.
+    pub fn unused(seed: u64) -> World {
+        let mut world = World::empty(seed);
+        world.arm.add_subscription(SUBSCRIPTION);
+        world
     }
 
     /// The world of the tutorial: one subscription, resource group, DPS instance and vault.
@@ -95,6 +104,7 @@ impl World {
         self.seed = seed;
         self.random = fastrand::Rng::with_seed(seed);
         self.event_grid.reseed(seed);
+        self.arm.mint.reseed(seed);
     }
 
     /// Answers a request, or does what a fault wants instead, and writes the exchange down.

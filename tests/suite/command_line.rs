@@ -18,7 +18,13 @@ struct Up {
 
 impl Up {
     fn start(folder: &Path) -> Up {
-        let mut child = program(EMULATOR).arg("up").args(FREE_PORTS).env("TMPDIR", folder).spawn().unwrap();
+        Up::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, options: &[&str]) -> Up {
+        let mut command = program(EMULATOR);
+        command.arg("up").args(FREE_PORTS).args(options).env("TMPDIR", folder);
+        let mut child = command.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut printed = String::new();
         while !printed.contains("Ctrl-C") || !printed.contains("ready address=") {
@@ -104,6 +110,48 @@ fn the_emulator_says_where_everything_is_and_stops_when_told() {
     assert_eq!(left_behind(folder.path()), Vec::<String>::new());
     assert!(TcpStream::connect(&handler).is_err(), "the handler outlived the emulator");
     assert!(TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "the emulator still listens");
+}
+
+#[test]
+fn an_empty_emulator_has_a_subscription_and_what_is_made_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start_with(folder.path(), &["--empty", "--seed", "7"]);
+    assert_eq!(up.address("seed "), "7");
+    let control = up.address("control API ");
+    let ask = |arguments: &[&str]| {
+        let emulator = control.trim_end_matches("/_emulator");
+        let mut command = program(EMULATOR);
+        command.args(arguments).args(["-o", "json", "--emulator", emulator]);
+        let (code, stdout, stderr) = result(&command.output().unwrap());
+        assert_eq!(code, Some(0), "{stderr}");
+        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()
+    };
+    assert_eq!(ask(&["certificates"]), serde_json::json!({ "registries": [] }));
+    assert_eq!(ask(&["status"])["addresses"]["vaults"], serde_json::json!({}));
+    let vaults = ask(&["add-vault", "another"])["addresses"]["vaults"].clone();
+    let arm = up.address("ARM ");
+    let (_, port) = arm.rsplit_once(':').unwrap();
+    assert_eq!(vaults["another"], format!("https://another.vault.localhost:{port}"));
+
+    let group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/mine";
+    let instance = format!("{group}/providers/Microsoft.Devices/provisioningServices/my-own-dps");
+    let identity = up.address("managed identity ");
+    let script = format!(
+        r#"set -eu
+        token=$(curl -sf -H X-IDENTITY-HEADER:any "{identity}?api-version=2019-08-01&resource=https://management.azure.com" |
+            sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+        put() {{ curl -sf --cacert "{ca}" -X PUT -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \
+            -d '{{"location":"westeurope","sku":{{"name":"S1","capacity":1}},"properties":{{}}}}' "{arm}$1"; }}
+        put "{group}?api-version=2022-12-01" && put "{instance}?api-version=2022-12-12""#,
+        ca = up.address("CA to trust ")
+    );
+    let mut command = program("/bin/sh");
+    command.args(["-c", &script]).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let (code, stdout, stderr) = result(&command.output().unwrap());
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(ask(&["certificates"])["registries"][0]["name"], "my-own-dps");
+    ask(&["reset"]);
+    assert_eq!(ask(&["certificates"]), serde_json::json!({ "registries": [] }));
 }
 
 #[test]

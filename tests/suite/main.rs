@@ -7,6 +7,7 @@ mod audit;
 mod bench;
 mod canary;
 mod command_line;
+mod control;
 mod deliveries;
 mod demo;
 mod failures;

@@ -43,6 +43,11 @@ pub struct ProvisioningService {
 const LOCATION: &str = "eastus";
 
 impl Arm {
+    /// Adds a subscription, unless it is there.
+    pub fn add_subscription(&mut self, id: &str) {
+        self.subscription_or_new(id);
+    }
+
     /// Adds a resource group, and its subscription if need be; one that is there stays as it is.
     pub fn add_resource_group(&mut self, subscription: &str, name: &str) {
         self.subscription_or_new(subscription).group_or_new(name, None);
@@ -53,6 +58,14 @@ impl Arm {
         let number = self.mint.count();
         let (group, _) = self.subscription_or_new(subscription).group_or_new(resource_group, None);
         group.instance_or_new(name, number);
+    }
+
+    /// Whether there is a resource group of that name.
+    pub fn has_resource_group(&self, subscription: &str, name: &str) -> bool {
+        self.subscriptions
+            .iter()
+            .filter(|found| found.id.eq_ignore_ascii_case(subscription))
+            .any(|found| found.groups.iter().any(|group| group.name.eq_ignore_ascii_case(name)))
     }
 
     /// One certificate as it stands.

@@ -136,6 +136,20 @@ impl Control {
         self.emulator.look(|world, _| query.page(&world.journal))
     }
 
+    /// Adds an empty vault, unless there is one of that name.
+    pub fn add_vault(&self, name: &str) -> Result<Overview, ControlError> {
+        let well_formed = (3..=24).contains(&name.len())
+            && name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !well_formed {
+            return Err(ControlError::invalid(format!(
+                "{name:?} is no vault's name: 3 to 24 letters, digits and hyphens are, the first a letter"
+            )));
+        }
+        self.emulator.with(|world, _| world.key_vaults.add(name));
+        Ok(self.overview())
+    }
+
     /// The DPS instances and their certificates.
     pub fn registries(&self) -> Registries {
         self.emulator.look(|world, _| Registries::of(&world.arm))

@@ -38,6 +38,8 @@ pub struct Addresses {
     pub vaults: BTreeMap<String, String>,
     /// The managed identity endpoint.
     pub identity: String,
+    /// Entra ID, for the tenant that is there at start.
+    pub authority: String,
     /// The Functions host.
     pub functions: String,
     /// A file with the CA that clients of ARM and the vaults have to trust.
@@ -68,6 +70,14 @@ pub struct Variable {
 pub struct NextCode {
     /// The code, handed out once; null leaves it to chance.
     pub code: Option<String>,
+}
+
+/// Which vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VaultName {
+    /// 3 to 24 letters, digits and hyphens; the first is a letter.
+    pub name: String,
 }
 
 /// How to start over.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::overview::{Addresses, Environment, Variable};
-use crate::world::{TENANT, VAULT};
+use crate::world::{RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT};
 
 /// What a person's programs ask the managed identity endpoint with; the app has a header of its own.
 const OPERATOR_HEADER: &str = "operator";
@@ -47,9 +47,21 @@ impl Site {
             arm: bare(&self.arm),
             vaults: vaults.map(|name| (name.to_owned(), bare(&self.vault(name)))).collect(),
             identity: self.identity.to_string(),
+            authority: self.authority().to_string(),
             functions: bare(&self.functions),
             ca_file: self.ca_file.display().to_string(),
         }
+    }
+
+    /// What tells Keyholder where it is, and what it may do here.
+    pub(crate) fn keyholder_settings(&self) -> [(&'static str, String); 4] {
+        let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}");
+        [
+            ("KEYHOLDER_REGISTRIES", group),
+            ("KEYHOLDER_VAULTS", bare(&self.vault(VAULT))),
+            ("KEYHOLDER_ARM_ENDPOINT", bare(&self.arm)),
+            ("KEYHOLDER_IDENTITY", "managed".to_owned()),
+        ]
     }
 
     pub(super) fn environment(&self) -> Environment {
@@ -66,15 +78,14 @@ impl Site {
             ("NO_PROXY", "localhost,.localhost,127.0.0.1".to_owned(), "whoever would ask a proxy"),
             ("ARM_ENDPOINT", bare(&self.arm), "scripts: Azure Resource Manager"),
             ("VAULT_URL", bare(&self.vault(VAULT)), "scripts: the vault that is there at start"),
-            ("KEYHOLDER_ARM_ENDPOINT", bare(&self.arm), "Keyholder"),
-            ("KEYHOLDER_VAULTS", bare(&self.vault(VAULT)), "Keyholder"),
         ];
+        let keyholder = self.keyholder_settings().map(|(name, value)| (name, value, "Keyholder"));
         let variable = |(name, value, purpose): (&str, String, &str)| Variable {
             name: name.to_owned(),
             value,
             purpose: purpose.to_owned(),
         };
-        Environment { variables: variables.map(variable).to_vec() }
+        Environment { variables: variables.into_iter().chain(keyholder).map(variable).collect() }
     }
 }
 

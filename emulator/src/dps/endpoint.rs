@@ -58,7 +58,6 @@ impl Call<'_> {
         action: Action<'_>,
         certificates: &mut Certificates,
         mint: &mut Mint,
-        random: &mut fastrand::Rng,
     ) -> Result<Response, Problem> {
         let condition = IfMatch::of(self.request);
         let stamp = self.stamp.clone();
@@ -83,7 +82,7 @@ impl Call<'_> {
                 Ok(exchange::empty(if existed { StatusCode::OK } else { StatusCode::NO_CONTENT }))
             }
             Action::GenerateCode(name) => certificates
-                .generate_code(name, &condition, || mint.code(random), stamp)
+                .generate_code(name, &condition, || mint.code(), stamp)
                 .map(|certificate| self.written(certificate, true)),
             Action::Verify(name) => {
                 let body = exchange::body_json(self.request).unwrap_or_default();

@@ -8,9 +8,13 @@ use time::OffsetDateTime;
 use crate::dps::etag::Etag;
 
 /// Makes etags and verification codes, none of them twice.
-#[derive(Clone, Debug, Default)]
+///
+/// Codes are drawn from a source of their own: which code comes how many-th depends on the seed alone, and not on
+/// what else is asked meanwhile.
+#[derive(Clone, Debug)]
 pub(crate) struct Mint {
     writes: u32,
+    codes: fastrand::Rng,
     next_code: Option<String>,
 }
 
@@ -21,7 +25,18 @@ pub(crate) struct Stamp {
     pub(crate) at: OffsetDateTime,
 }
 
+impl Default for Mint {
+    fn default() -> Mint {
+        Mint { writes: 0, codes: fastrand::Rng::with_seed(0), next_code: None }
+    }
+}
+
 impl Mint {
+    /// Has the codes from here on depend on this seed alone.
+    pub(crate) fn reseed(&mut self, seed: u64) {
+        self.codes = fastrand::Rng::with_seed(seed);
+    }
+
     /// A stamp for a write at this moment.
     pub(crate) fn stamp(&mut self, at: OffsetDateTime) -> Stamp {
         Stamp { etag: Etag::of_write(self.count(), at), at }
@@ -49,8 +64,9 @@ impl Mint {
     }
 
     /// A verification code of the recorded form: 24 random bytes in upper-case hex.
-    pub(crate) fn code(&mut self, random: &mut fastrand::Rng) -> String {
-        self.next_code.take().unwrap_or_else(|| (0..24).map(|_| format!("{:02X}", random.u8(..))).collect())
+    pub(crate) fn code(&mut self) -> String {
+        let codes = &mut self.codes;
+        self.next_code.take().unwrap_or_else(|| (0..24).map(|_| format!("{:02X}", codes.u8(..))).collect())
     }
 }
 
@@ -60,8 +76,8 @@ mod tests {
 
     #[test]
     fn a_code_has_48_upper_case_hex_digits_and_is_new_each_time() {
-        let (mut mint, mut random) = (Mint::default(), fastrand::Rng::with_seed(7));
-        let (first, second) = (mint.code(&mut random), mint.code(&mut random));
+        let mut mint = Mint::default();
+        let (first, second) = (mint.code(), mint.code());
         assert_eq!(first.len(), 48);
         assert!(first.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')), "{first}");
         assert_ne!(first, second);
@@ -69,9 +85,20 @@ mod tests {
 
     #[test]
     fn a_code_set_beforehand_is_handed_out_once() {
-        let (mut mint, mut random) = (Mint::default(), fastrand::Rng::with_seed(7));
+        let mut mint = Mint::default();
         mint.set_next_code("A1B2C3D4E5F6G7H8");
-        assert_eq!(mint.code(&mut random), "A1B2C3D4E5F6G7H8");
-        assert_ne!(mint.code(&mut random), "A1B2C3D4E5F6G7H8");
+        assert_eq!(mint.code(), "A1B2C3D4E5F6G7H8");
+        assert_ne!(mint.code(), "A1B2C3D4E5F6G7H8");
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_codes_each_time_and_another_one_others() {
+        let codes = |seed| {
+            let mut mint = Mint::default();
+            mint.reseed(seed);
+            [mint.code(), mint.code()]
+        };
+        assert_eq!(codes(7), codes(7));
+        assert_ne!(codes(7), codes(8));
     }
 }

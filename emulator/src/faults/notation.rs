@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use serde_json::Value;
+
 use super::Effect;
 use crate::span;
 
@@ -12,6 +14,19 @@ use crate::span;
      silence, resetBefore, resetAfter, truncated, html, wrongShape, staleEtag, somebodyElseWrites, acceptAnyProof"
 )]
 pub struct UnknownEffect(String);
+
+impl Effect {
+    /// What it is called in JSON and on the command line.
+    pub(super) fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(members)) => {
+                members.into_iter().next().map(|(name, _)| name).unwrap_or_default()
+            }
+            Ok(name) => name.as_str().unwrap_or_default().to_owned(),
+            Err(_) => String::new(),
+        }
+    }
+}
 
 impl FromStr for Effect {
     type Err = UnknownEffect;
@@ -46,7 +61,7 @@ impl FromStr for Effect {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::faults::{Calls, Fault};
@@ -70,6 +85,7 @@ mod tests {
         ] {
             let effect: Effect = text.parse().unwrap();
             assert_eq!(serde_json::to_value(effect).unwrap(), form, "{text}");
+            assert_eq!(Some(effect.name().as_str()), text.split('=').next());
             assert_eq!(serde_json::from_value::<Effect>(form).unwrap(), effect, "{text}");
         }
     }

@@ -15,7 +15,7 @@ pub enum InvalidFault {
     #[error("{0} is no final HTTP status; choose one of 200 to 599")]
     Status(u16),
     /// The operation cannot meet the effect.
-    #[error("{operation} cannot meet {effect:?}: {remedy}")]
+    #[error("{operation} cannot meet {}: {remedy}", .effect.name())]
     Effect {
         /// The operation.
         operation: Operation,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "cannot meet AcceptAnyProof: aim it at dps.verify")]
+    #[should_panic(expected = "cannot meet acceptAnyProof: aim it at dps.verify")]
     fn a_plan_written_in_code_may_not_hold_such_a_rule() {
         Faults::default().add(Fault {
             operation: Operation::Sign,

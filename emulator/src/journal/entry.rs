@@ -1,6 +1,6 @@
 //! One entry of the journal, and what of an exchange goes into it.
 
-use http::header;
+use http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,7 +42,10 @@ pub struct Entry {
     /// The request's path, without the query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// `User-Agent` of the request: tells the handler from `az`.
+    /// The object id of whom the request's token speaks for, unless that token was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// `User-Agent` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
     /// `If-Match` of the request.
@@ -99,6 +102,7 @@ impl Entry {
             status: 0,
             method: None,
             path: None,
+            caller: None,
             user_agent: None,
             if_match: None,
             etag: None,
@@ -130,10 +134,12 @@ impl Entry {
             .unwrap_or_default();
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let sent = |name: &str| exchange::header_text(request, name).map(shortened);
+        let status = response.map_or(0, |response| response.status().as_u16());
         Entry {
-            status: response.map_or(0, |response| response.status().as_u16()),
+            status,
             method: Some(request.method().to_string()),
             path: Some(shortened(request.uri().path())),
+            caller: caller(request).filter(|_| status != StatusCode::UNAUTHORIZED.as_u16()),
             user_agent: sent("user-agent"),
             if_match: exchange::header_text(request, header::IF_MATCH).map(str::to_owned),
             etag: text("/etag"),
@@ -157,6 +163,13 @@ pub(crate) fn trace_id(traceparent: &str) -> Option<String> {
     (is_hex(version, 2) && is_hex(trace, 32) && is_hex(parent, 16)).then(|| trace.to_owned())
 }
 
+/// Whom a token says it speaks for. Whether it may is the services' business.
+fn caller(request: &Request) -> Option<String> {
+    let token = exchange::header_text(request, header::AUTHORIZATION)?;
+    let claims: Value = serde_json::from_slice(&jose::from_base64url(token.split('.').nth(1)?)?).ok()?;
+    claims["oid"].as_str().map(shortened)
+}
+
 fn thumbprint(x5t: &str) -> Option<String> {
     Some(jose::from_base64url(x5t)?.iter().map(|byte| format!("{byte:02X}")).collect())
 }
@@ -172,7 +185,6 @@ fn shortened(text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use bytes::Bytes;
-    use http::StatusCode;
     use serde_json::json;
     use time::macros::datetime;
 
@@ -221,6 +233,23 @@ mod tests {
         assert_eq!(written, expected);
         assert_eq!(serde_json::from_value::<Entry>(written).unwrap(), entry);
         assert!(!format!("{entry:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_caller_is_whom_the_token_speaks_for_unless_it_was_refused() {
+        let claims = jose::base64url(json!({ "oid": "00000000-0000-0000-0000-000000000002" }).to_string());
+        let token = format!("Bearer e30.{claims}.secret-signature");
+        for (authorization, status, caller) in [
+            (token.as_str(), 200, Some("00000000-0000-0000-0000-000000000002")),
+            (&token, 401, None),
+            ("Bearer nonsense", 200, None),
+            ("Basic a.b.c", 200, None),
+        ] {
+            let response = exchange::json(StatusCode::from_u16(status).unwrap(), &json!({}));
+            let request = request(&[("authorization", authorization)]);
+            let entry = Entry::exchange(NOW, Operation::Sign, "v/root-ca", &request, Some(&response));
+            assert_eq!(entry.caller.as_deref(), caller, "{authorization} {status}");
+        }
     }
 
     #[test]
