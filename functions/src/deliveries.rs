@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use futures::future::join_all;
+use keyholder::Verifier;
+use keyholder::error::quoted;
 use keyholder::event::{self, Notice, Upload};
-use keyholder::outcome::Outcome;
 use keyholder::reason::{Answer, Reason};
 use keyholder::registry::Registry;
 use keyholder::sweep::Report;
 use keyholder::vault::Vault;
-use keyholder::{CertificateId, Verifier};
 use serde_json::Value;
-use tracing::{error, info, warn};
+use time::OffsetDateTime;
+use tracing::{Instrument, error, info, info_span};
+
+use crate::invocation::apart;
 
 /// Event Grid sends no more, and an event of Azure Resource Manager has a few kilobytes.
 pub(crate) const MAX_BODY: usize = 1 << 20;
@@ -34,19 +37,12 @@ pub(crate) async fn handle<R: Registry + 'static, V: Vault + 'static>(
     Handled { lines, answer: answers.into_iter().max().unwrap_or(Answer::Done) }
 }
 
-/// Looks once for what events missed; `None` if that broke.
+/// Looks once for what events missed; `None` if that broke. `since` is when that was last done, if anybody knows.
 pub(crate) async fn sweep<R: Registry + 'static, V: Vault + 'static>(
     verifier: Arc<Verifier<R, V>>,
+    since: Option<OffsetDateTime>,
 ) -> Option<Report> {
-    let report = tokio::spawn(async move { verifier.sweep().await }).await.ok()?;
-    for (id, outcome) in &report.ended {
-        audit(id, outcome);
-    }
-    match report.is_loud() {
-        true => warn!("sweep: {report}"),
-        false => info!("sweep: {report}"),
-    }
-    Some(report)
+    apart(async move { verifier.sweep(since).await }).await.ok()
 }
 
 /// The HTTP status of an answer.
@@ -58,45 +54,41 @@ async fn handle_one<R: Registry + 'static, V: Vault + 'static>(
     verifier: &Arc<Verifier<R, V>>,
     event: &Value,
 ) -> (String, Answer) {
-    match event::read(event) {
-        Notice::Uploaded(upload) => verify(verifier.clone(), upload).await,
-        Notice::Ignored(reason) => {
-            info!("ignored: {reason}");
-            (format!("ignored: {reason}"), Answer::Done)
+    let id = event.get("id").and_then(Value::as_str).map(|id| quoted(id).trim_matches('"').to_owned());
+    let span = info_span!("event", eventId = id);
+    let handled = async {
+        match event::read(event) {
+            Notice::Uploaded(upload) => verify(verifier.clone(), upload).await,
+            Notice::Ignored(reason) => {
+                info!(event = "event.ignored", reason, "the event is not about an upload");
+                (format!("ignored: {reason}"), Answer::Done)
+            }
+            Notice::Unreadable(reason) => {
+                error!(event = "event.unreadable", reason, "the event cannot be read");
+                (format!("not understood: {reason}"), Answer::Loud)
+            }
         }
-        Notice::Unreadable(reason) => {
-            error!("not understood: {reason}");
-            (format!("not understood: {reason}"), Answer::Loud)
-        }
-    }
+    };
+    handled.instrument(span).await
 }
 
-/// In a task of its own, so that a panic fails this one event and nothing else.
 async fn verify<R: Registry + 'static, V: Vault + 'static>(
     verifier: Arc<Verifier<R, V>>,
     upload: Upload,
 ) -> (String, Answer) {
     let id = upload.id.clone();
-    match tokio::spawn(async move { verifier.verify(&upload).await }).await {
-        Ok(outcome) => {
-            audit(&id, &outcome);
-            (format!("{id}: {outcome}"), outcome.reason().answer())
-        }
+    match apart(async move { verifier.verify(&upload).await }).await {
+        Ok(outcome) => (format!("{id}: {outcome}"), outcome.reason().answer()),
         Err(_) => {
             let reason = Reason::Broken;
-            error!(certificate = %id, outcome = reason.name(), "the run broke");
+            error!(
+                event = "verification.broke",
+                certificateId = %id,
+                outcome = reason.name(),
+                answer = reason.answer().name(),
+                "the run broke"
+            );
             (format!("{id}: {}", reason.meaning()), reason.answer())
         }
-    }
-}
-
-/// The one line that says how a run ended.
-fn audit(id: &CertificateId, outcome: &Outcome) {
-    let reason = outcome.reason();
-    let name = reason.name();
-    match reason.answer() {
-        Answer::Done => info!(certificate = %id, outcome = name, "{outcome}"),
-        Answer::Loud => error!(certificate = %id, outcome = name, "{outcome}"),
-        Answer::DeliverAgain => warn!(certificate = %id, outcome = name, "{outcome}"),
     }
 }

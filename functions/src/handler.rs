@@ -56,13 +56,13 @@ pub fn main(arguments: &[String]) -> ExitCode {
         Ok(read) => read,
         Err(problem) => return refuse(&problem),
     };
-    match serve(&settings, front_door) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            error!("{}", keyholder::error::chain(failure.as_ref()));
-            ExitCode::from(FAILED)
-        }
+    let ended = serve(&settings, front_door);
+    if let Err(failure) = &ended {
+        let reason = keyholder::error::chain(failure.as_ref());
+        error!(event = "app.failed", reason, "the handler cannot go on");
     }
+    keyholder::telemetry::stop();
+    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 
 fn for_functions_host() -> Result<(Settings, FrontDoor), String> {
@@ -92,14 +92,15 @@ async fn serve(settings: &Settings, front_door: FrontDoor) -> Result<(), Box<dyn
     let listener = front_door.bind().await?;
     let application = Application::new(front_door.router(settings)?, listener);
     info!(
+        event = "app.ready",
         address = %application.address()?,
-        serves = %settings.registries,
-        vaults = %settings.vaults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        key_access = ?settings.key_access,
-        "ready"
+        registries = %settings.registries,
+        vaults = settings.vaults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        keyAccess = settings.key_access.name(),
+        "the handler listens"
     );
     application.run_until(stopped()).await?;
-    info!("stopped");
+    info!(event = "app.stopped", "the handler was told to stop");
     Ok(())
 }
 

@@ -39,10 +39,13 @@ pub fn main() -> ExitCode {
     if let Err(problem) = application::start_logging(&settings) {
         return refuse(&problem);
     }
-    match serve(&settings, webhook) {
+    let ended = serve(&settings, webhook);
+    keyholder::telemetry::stop();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            error!("{}", keyholder::error::chain(failure.as_ref()));
+            let reason = keyholder::error::chain(failure.as_ref());
+            error!(event = "app.failed", reason, "the function cannot go on");
             ExitCode::from(FAILED)
         }
     }
@@ -52,7 +55,13 @@ pub fn main() -> ExitCode {
 async fn serve(settings: &Settings, webhook: Webhook) -> Result<(), Error> {
     let router = webhook::router(application::verifier(settings)?, webhook);
     let needed = settings.limits.deadline;
-    info!(serves = %settings.registries, key_access = ?settings.key_access, "ready");
+    info!(
+        event = "app.ready",
+        registries = %settings.registries,
+        vaults = settings.vaults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        keyAccess = settings.key_access.name(),
+        "the function is ready"
+    );
     lambda_http::run(service_fn(move |request: Request| {
         check_timeout(request.lambda_context_ref().map(|context| context.deadline), needed);
         router.clone().oneshot(request)

@@ -9,6 +9,7 @@ pub mod application;
 mod deliveries;
 pub mod envelope;
 pub mod handler;
+mod invocation;
 pub mod lambda;
 pub mod routes;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use keyholder::Verifier;
@@ -14,10 +14,13 @@ use keyholder::reason::Answer;
 use keyholder::registry::Registry;
 use keyholder::vault::Vault;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tracing::error;
 
 use crate::deliveries::{self, Handled, MAX_BODY};
 use crate::envelope;
+use crate::invocation::Invocation;
 
 /// `GET /` for the host's probe, and one `POST` per function.
 pub fn router<R, V>(verifier: Arc<Verifier<R, V>>) -> Router
@@ -52,30 +55,46 @@ async fn not_allowed(method: Method, uri: Uri) -> Response {
 
 async fn verify_on_upload<R: Registry + 'static, V: Vault + 'static>(
     State(verifier): State<Arc<Verifier<R, V>>>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let events = match read(body) {
-        Ok(events) => events,
-        Err((status, error)) => return refusal(status, &error),
+    let answer = async {
+        let events = match read(body) {
+            Ok(events) => events,
+            Err((status, error)) => return refusal(status, &error),
+        };
+        let Handled { lines, answer } = deliveries::handle(&verifier, events).await;
+        match answer {
+            Answer::DeliverAgain => refusal(deliveries::status(answer), &lines.join("; ")),
+            Answer::Done | Answer::Loud => Json(envelope::answer(&lines)).into_response(),
+        }
     };
-    let Handled { lines, answer } = deliveries::handle(&verifier, events).await;
-    match answer {
-        Answer::DeliverAgain => refusal(deliveries::status(answer), &lines.join("; ")),
-        Answer::Done | Answer::Loud => Json(envelope::answer(&lines)).into_response(),
-    }
+    Invocation::begin("VerifyOnUpload", &headers).run(answer).await
 }
 
 async fn sweep_unverified<R: Registry + 'static, V: Vault + 'static>(
     State(verifier): State<Arc<Verifier<R, V>>>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    if let Err((status, error)) = read(body) {
-        return refusal(status, &error);
-    }
-    let Some(report) = deliveries::sweep(verifier).await else {
-        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the sweep broke; its reason is in the log");
+    let answer = async {
+        let timer = match read(body) {
+            Ok(timer) => timer,
+            Err((status, error)) => return refusal(status, &error),
+        };
+        let since = timer.first().and_then(last_fired);
+        let Some(report) = deliveries::sweep(verifier, since).await else {
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the sweep broke; its reason is in the log");
+        };
+        Json(envelope::answer(&[report.to_string()])).into_response()
     };
-    Json(envelope::answer(&[report.to_string()])).into_response()
+    Invocation::begin("SweepUnverified", &headers).run(answer).await
+}
+
+/// When the timer last fired. The host writes year 1 for never.
+fn last_fired(timer: &Value) -> Option<OffsetDateTime> {
+    let last = timer.pointer("/ScheduleStatus/Last")?.as_str()?;
+    OffsetDateTime::parse(last, &Rfc3339).ok().filter(|last| last.year() > 1)
 }
 
 /// The payload of an invocation; for what is none, the status and what is wrong with it.
@@ -87,7 +106,7 @@ fn read(body: Result<Bytes, BytesRejection>) -> Result<Vec<Value>, (StatusCode, 
         status => (status, "the body could not be read".to_owned()),
     })?;
     envelope::events(&body).map_err(|invalid| {
-        error!("{invalid}");
+        error!(event = "invocation.unreadable", reason = %invalid, "this is no invocation");
         (StatusCode::BAD_REQUEST, invalid.to_string())
     })
 }

@@ -8,7 +8,7 @@ use keyholder::error::CallError;
 use keyholder::etag::Etag;
 use keyholder::proof::{Proof, RawSignature};
 use keyholder::pulled_key::PulledKey;
-use keyholder::registry::{Challenge, Listed, Registered, Registry};
+use keyholder::registry::{Challenge, Listed, ListedCertificate, Registered, Registry};
 use keyholder::trust::{Registries, Scope};
 use keyholder::vault::{ObjectId, ReadError, Search, Vault, Wanted};
 use keyholder::verifier::Limits;
@@ -28,7 +28,7 @@ impl Registry for Breaking {
         panic!("the registry breaks")
     }
 
-    async fn certificates(&self, _: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, _: &RegistryId) -> Result<Listed<ListedCertificate>, CallError> {
         panic!("the registry breaks")
     }
 

@@ -33,6 +33,7 @@ use serde_json::{Value, json};
 use tracing::{error, info};
 
 use crate::deliveries::{self, Handled, MAX_BODY};
+use crate::invocation::Invocation;
 use question::Question;
 
 /// Where a caller puts the secret, unless it is in the query as `code`.
@@ -70,7 +71,11 @@ async fn admit(State(webhook): State<Webhook>, request: Request, next: Next) -> 
     if offered(request.uri(), request.headers()).is_some_and(|secret| webhook.secrets.admit(&secret)) {
         return next.run(request).await;
     }
-    error!("a caller without the secret was turned away; if it was Event Grid, it does not come again");
+    error!(
+        event = "webhook.refused",
+        reason = "the secret is missing or wrong",
+        "a caller was turned away; if it was Event Grid, it does not come again"
+    );
     let error = format!(
         "the secret is missing or wrong; it is one of KEYHOLDER_WEBHOOK_SECRET, as ?code= or in the header {KEY_HEADER}"
     );
@@ -101,15 +106,16 @@ async fn deliver<R: Registry + 'static, V: Vault + 'static>(
     match question::read(&headers, &body) {
         Ok(Question::Validation { subscription, code }) => front.validate(&subscription, &code),
         Ok(Question::Events(events)) => {
-            let Handled { lines, answer } = deliveries::handle(&front.verifier, events).await;
+            let handled = deliveries::handle(&front.verifier, events);
+            let Handled { lines, answer } = Invocation::begin("eventgrid", &headers).run(handled).await;
             (deliveries::status(answer), Json(json!({ "events": lines }))).into_response()
         }
         Ok(Question::Farewell) => {
-            info!("an event subscription that delivered here was deleted");
+            info!(event = "webhook.left", "an event subscription that delivered here was deleted");
             Json(json!({})).into_response()
         }
         Err(not_understood) => {
-            error!("{not_understood}");
+            error!(event = "webhook.refused", reason = %not_understood, "the request is not understood");
             refusal(StatusCode::BAD_REQUEST, &not_understood.to_string())
         }
     }
@@ -128,7 +134,7 @@ async fn consent<R: Registry + 'static, V: Vault + 'static>(
         let error = "WebHook-Request-Origin is not Event Grid's; only Event Grid delivers here";
         return refusal(StatusCode::FORBIDDEN, error);
     };
-    info!(origin, "Event Grid may deliver CloudEvents here");
+    info!(event = "webhook.joined", subscription = named, "Event Grid may deliver CloudEvents here");
     let mut consent = HeaderMap::new();
     consent.insert(HeaderName::from_static("webhook-allowed-origin"), origin.parse().expect("a host's name"));
     consent.insert(header::ALLOW, "POST, OPTIONS".parse().expect("names of methods"));
@@ -138,8 +144,12 @@ async fn consent<R: Registry + 'static, V: Vault + 'static>(
     (consent, Json(json!({}))).into_response()
 }
 
-async fn sweep<R: Registry + 'static, V: Vault + 'static>(State(front): State<Arc<Front<R, V>>>) -> Response {
-    match deliveries::sweep(front.verifier.clone()).await {
+async fn sweep<R: Registry + 'static, V: Vault + 'static>(
+    State(front): State<Arc<Front<R, V>>>,
+    headers: HeaderMap,
+) -> Response {
+    let sweep = deliveries::sweep(front.verifier.clone(), None);
+    match Invocation::begin("sweep", &headers).run(sweep).await {
         Some(report) => Json(json!({ "sweep": report.to_string() })).into_response(),
         None => refusal(StatusCode::INTERNAL_SERVER_ERROR, "the sweep broke; its reason is in the log"),
     }
@@ -150,7 +160,7 @@ impl<R, V> Front<R, V> {
         if !self.webhook.subscriptions.has(subscription) {
             return unannounced(subscription);
         }
-        info!(subscription, "the event subscription may deliver here");
+        info!(event = "webhook.joined", subscription, "the event subscription may deliver here");
         Json(json!({ "validationResponse": code })).into_response()
     }
 }
@@ -160,7 +170,7 @@ fn unannounced(subscription: &str) -> Response {
         "the event subscription {} may not deliver here; if it may, add its name to KEYHOLDER_WEBHOOK_SUBSCRIPTIONS",
         quoted(subscription)
     );
-    error!("{error}");
+    error!(event = "webhook.refused", reason = error, "the event subscription is not one of ours");
     refusal(StatusCode::FORBIDDEN, &error)
 }
 

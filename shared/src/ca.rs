@@ -52,7 +52,7 @@ pub enum UnsuitableCa {
     #[error("its key is {0}; RSA of at least 2048 bits, P-256, P-384 and P-521 are supported")]
     Key(String),
     /// Its validity is over.
-    #[error("it expired on {until}; renew the CA and upload the new certificate")]
+    #[error("it expired on {until}")]
     Expired {
         /// Last moment.
         until: OffsetDateTime,
@@ -159,6 +159,16 @@ impl fmt::Debug for CaCertificate {
 }
 
 impl SignatureAlgorithm {
+    /// Its name in RFC 7518.
+    pub fn name(self) -> &'static str {
+        match self {
+            SignatureAlgorithm::Rs256 => "RS256",
+            SignatureAlgorithm::Es256 => "ES256",
+            SignatureAlgorithm::Es384 => "ES384",
+            SignatureAlgorithm::Es512 => "ES512",
+        }
+    }
+
     fn of(key: &PKeyRef<Public>) -> Result<SignatureAlgorithm, UnsuitableCa> {
         match key.id() {
             Id::RSA if key.bits() >= 2046 => Ok(SignatureAlgorithm::Rs256),

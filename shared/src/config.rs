@@ -65,6 +65,16 @@ pub enum KeyAccess {
     ReadSecret,
 }
 
+impl KeyAccess {
+    /// As the setting has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            KeyAccess::SignInVault => "sign-in-vault",
+            KeyAccess::ReadSecret => "read-secret",
+        }
+    }
+}
+
 /// Who the app is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {

@@ -26,7 +26,7 @@ pub enum CallError {
         retry_after: Option<Duration>,
     },
     /// The peer understood and said no. Asking again will not change its mind.
-    #[error("{call} was refused: {status} {code}: {message}{}", .remedy.as_ref().map(|remedy| format!(". To mend it: {remedy}")).unwrap_or_default())]
+    #[error("{call} was refused: {status} {code}: {message}")]
     Refused {
         /// What was tried, on which object.
         call: String,
@@ -42,6 +42,14 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What a person does about it, where that is known.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            CallError::Refused { remedy, .. } => remedy.as_deref(),
+            CallError::Changed { .. } | CallError::Unavailable { .. } => None,
+        }
+    }
+
     /// Its row in the table of outcomes, should it be what a run ends with.
     pub fn reason(&self) -> Reason {
         match self {

@@ -1,7 +1,8 @@
 //! The one HTTP client all calls to Azure share: its connections, its TLS, its limits.
 //!
 //! Our own calls and the Azure SDKs' go through the same [`HttpClient`], so that the limits hold for all of
-//! them, and so that a test can put something else in its place.
+//! them, so that all of them are part of the trace they are made for, and so that a test can put something else
+//! in its place.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,10 +10,14 @@ use std::time::Duration;
 
 use azure_core::Bytes;
 use azure_core::error::{Error, ErrorKind};
+use azure_core::http::headers::{CLIENT_REQUEST_ID, HeaderName};
 use azure_core::http::{AsyncRawResponse, ClientOptions, HttpClient, Request, RetryOptions, Transport};
 use futures::TryStreamExt;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::timeout;
+use tracing::{Instrument, info_span};
+
+use crate::telemetry::trace::Trace;
 
 /// No single call takes longer, its whole answer included. A run waits out three failures of one call; four
 /// such calls and the pauses between them fit into its deadline.
@@ -34,9 +39,9 @@ pub fn build() -> reqwest::Result<Arc<dyn HttpClient>> {
     Ok(bounded(Arc::new(client)))
 }
 
-/// Puts the limits around any client.
+/// Puts the limits around any client, and the trace on its calls.
 pub fn bounded(client: Arc<dyn HttpClient>) -> Arc<dyn HttpClient> {
-    Arc::new(Bounded(client))
+    Arc::new(Traced(Bounded(client)))
 }
 
 /// Has the Azure SDKs use it. Their own retries, which can hold a caller for 80 s, are off: whether and when
@@ -72,6 +77,40 @@ impl HttpClient for Bounded {
             let message = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
             Err(Error::with_message(ErrorKind::Io, message))
         })
+    }
+}
+
+/// Tells the peer which trace a call belongs to (<https://www.w3.org/TR/trace-context/>), and by which id Azure
+/// may keep it. A call is never refused for want of either.
+#[derive(Debug)]
+struct Traced(Bounded);
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+#[async_trait::async_trait]
+impl HttpClient for Traced {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let span = info_span!(
+            "call",
+            otel.name =
+                format!("{} {}", request.method().as_str(), request.url().host_str().unwrap_or_default()),
+            otel.kind = "client",
+            http.request.method = request.method().as_str(),
+            server.address = request.url().host_str(),
+            url.path = request.url().path(),
+            http.response.status_code = tracing::field::Empty,
+        );
+        let Some(trace) = span.in_scope(Trace::current) else {
+            return self.0.execute_request(request).await;
+        };
+        let mut request = request.clone();
+        request.insert_header(TRACEPARENT, trace.to_string());
+        request.insert_header(CLIENT_REQUEST_ID, trace.client_request_id());
+        let answer = self.0.execute_request(&request).instrument(span.clone()).await;
+        if let Ok(answer) = &answer {
+            span.record("http.response.status_code", u16::from(answer.status()));
+        }
+        answer
     }
 }
 

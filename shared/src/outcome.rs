@@ -49,10 +49,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The allow-list does not cover the registry.
-    #[error(
-        "{certificate} belongs to a registry this app does not serve; KEYHOLDER_REGISTRIES is {served}. To serve \
-         it, add {} to that setting", .certificate.registry()
-    )]
+    #[error("{certificate} belongs to a registry this app does not serve; KEYHOLDER_REGISTRIES is {served}")]
     NotServed {
         /// What was uploaded.
         certificate: CertificateId,
@@ -60,10 +57,7 @@ pub enum Denial {
         served: Registries,
     },
     /// The CA's owner did not grant its use for the registry.
-    #[error(
-        "{object} may not prove possession for {}: {grant}. Its owner grants it with: {}",
-        .certificate.registry(), .object.grant_command(.tags, .certificate.registry().name())
-    )]
+    #[error("{object} may not prove possession for {}: {grant}", .certificate.registry())]
     NotGranted {
         /// What was uploaded.
         certificate: CertificateId,
@@ -80,10 +74,7 @@ pub enum Denial {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// No vault holds it.
-    #[error(
-        "no vault holds the CA certificate with thumbprint {thumbprint}: {searched}. Import it with its key: az \
-         keyvault certificate import --vault-name <vault> --name {name} --file <ca.pfx> --tags {GRANT_TAG}=<dps>"
-    )]
+    #[error("no vault holds the CA certificate with thumbprint {thumbprint}: {searched}")]
     CaMissing {
         /// The certificate's name in the registry.
         name: String,
@@ -95,9 +86,7 @@ pub enum Failure {
     /// Something else has its name.
     #[error(
         "{object} has the name of the uploaded CA certificate and is another one, in every version: it has \
-         thumbprint {found}, the uploaded one {thumbprint}. Import the uploaded one with its key, or upload the \
-         one in the vault: az keyvault certificate download --vault-name {} --name {} --file ca.pem",
-        .object.vault_name(), .object.name()
+         thumbprint {found}, the uploaded one {thumbprint}"
     )]
     OtherCertificate {
         /// What has the name.
@@ -108,7 +97,7 @@ pub enum Failure {
         thumbprint: Thumbprint,
     },
     /// It has been deleted.
-    #[error("{object} is the uploaded CA, and it is deleted. To get it back: {}", .object.command("recover"))]
+    #[error("{object} is the uploaded CA, and it is deleted")]
     CaDeleted {
         /// What was deleted.
         object: ObjectId,
@@ -213,7 +202,72 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// What a person does about it, where that is known: a command, or a sentence with one.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Outcome::Denied(denial) => Some(denial.remedy()),
+            Outcome::Failed(failure) => failure.remedy(),
+            Outcome::Verified { .. }
+            | Outcome::AlreadyVerified
+            | Outcome::VerifiedWithoutProof { .. }
+            | Outcome::Gone
+            | Outcome::TryAgain(_) => None,
+        }
+    }
+
+    /// Why it ended so; empty where the outcome's name says it all.
+    pub fn explanation(&self) -> String {
+        match self {
+            Outcome::Denied(denial) => denial.to_string(),
+            Outcome::Failed(failure) => failure.to_string(),
+            Outcome::TryAgain(trouble) => trouble.to_string(),
+            ended => ended.reason().meaning().to_owned(),
+        }
+    }
+}
+
+impl Denial {
+    fn remedy(&self) -> String {
+        match self {
+            Denial::NotServed { certificate, .. } => {
+                format!("to serve it, add {} to KEYHOLDER_REGISTRIES", certificate.registry())
+            }
+            Denial::NotGranted { certificate, object, tags, .. } => {
+                let grant = object.grant_command(tags, certificate.registry().name());
+                format!("its owner grants it with: {grant}")
+            }
+        }
+    }
+}
+
 impl Failure {
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Failure::CaMissing { name, .. } => Some(format!(
+                "import it with its key: az keyvault certificate import --vault-name <vault> --name {name} --file \
+                 <ca.pfx> --tags {GRANT_TAG}=<dps>"
+            )),
+            Failure::OtherCertificate { object, .. } => Some(format!(
+                "import the uploaded one with its key, or upload the one in the vault: az keyvault certificate \
+                 download --vault-name {} --name {} --file ca.pem",
+                object.vault_name(),
+                object.name()
+            )),
+            Failure::CaDeleted { object } => Some(format!("to get it back: {}", object.command("recover"))),
+            Failure::Refused(error) => error.remedy().map(str::to_owned),
+            Failure::CaUnsuitable { reason: UnsuitableCa::Expired { .. }, .. } => {
+                Some("renew the CA, and upload the new certificate".to_owned())
+            }
+            Failure::CaUnsuitable { .. }
+            | Failure::OtherKey { .. }
+            | Failure::WrongSecret { .. }
+            | Failure::Code(_)
+            | Failure::Proof { .. }
+            | Failure::NotAccepted { .. } => None,
+        }
+    }
+
     fn reason(&self) -> Reason {
         match self {
             Failure::CaMissing { .. } => Reason::CaMissing,
@@ -267,6 +321,7 @@ impl fmt::Display for Outcome {
             Outcome::Denied(denial) => write!(f, "denied: {denial}"),
             Outcome::Failed(failure) => write!(f, "failed: {failure}"),
             Outcome::TryAgain(reason) => write!(f, "try again: {reason}"),
-        }
+        }?;
+        self.remedy().map_or(Ok(()), |remedy| write!(f, ". To mend it: {remedy}"))
     }
 }

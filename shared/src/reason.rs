@@ -24,6 +24,15 @@ impl Answer {
         }
     }
 
+    /// A word for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Answer::Done => "done",
+            Answer::Loud => "loud",
+            Answer::DeliverAgain => "deliver-again",
+        }
+    }
+
     /// In words.
     pub fn meaning(self) -> &'static str {
         match self {

@@ -24,6 +24,8 @@ pub struct Registered {
     pub is_verified: bool,
     /// When it was last written, whole seconds, as far as the registry says it.
     pub updated: Option<OffsetDateTime>,
+    /// When the CA certificate ends, as far as the registry says it.
+    pub expiry: Option<OffsetDateTime>,
     /// The CA certificate, where the registry shows it.
     pub certificate: Option<CaCertificate>,
 }
@@ -35,6 +37,19 @@ impl Registered {
         let shown = self.certificate.as_ref();
         shown.is_none_or(|shown| shown.public_key_info() == ca.public_key_info())
     }
+}
+
+/// A certificate in the list of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedCertificate {
+    /// Which.
+    pub id: CertificateId,
+    /// Whether possession has been proven (or the proof was waived).
+    pub is_verified: bool,
+    /// SHA-1 of the CA certificate, as far as the registry says it.
+    pub thumbprint: Option<Thumbprint>,
+    /// When the CA certificate ends, as far as the registry says it.
+    pub expiry: Option<OffsetDateTime>,
 }
 
 /// A challenge, and the state it was made in.
@@ -55,11 +70,11 @@ pub trait Registry: Send + Sync {
     fn registries(&self, scope: &Scope)
     -> impl Future<Output = Result<Listed<RegistryId>, CallError>> + Send;
 
-    /// The certificates of a registry, with whether each is verified.
+    /// The certificates of a registry.
     fn certificates(
         &self,
         registry: &RegistryId,
-    ) -> impl Future<Output = Result<Listed<(CertificateId, bool)>, CallError>> + Send;
+    ) -> impl Future<Output = Result<Listed<ListedCertificate>, CallError>> + Send;
 
     /// Looks; `None` when there is no such certificate.
     fn get(&self, id: &CertificateId) -> impl Future<Output = Result<Option<Registered>, CallError>> + Send;

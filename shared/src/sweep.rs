@@ -1,22 +1,29 @@
 //! Looks for what events missed: every unverified certificate of every registry served goes through the same
 //! verifier. It is what makes a lost event harmless, and what comes back to a CA that somebody has mended.
 
+mod expiry;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures::StreamExt;
 use futures::stream;
+use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
 
 use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::outcome::Outcome;
 use crate::reason::{Answer, Reason};
-use crate::registry::{Listed, Registry};
+use crate::registry::{Listed, ListedCertificate, Registry};
+use crate::telemetry::metrics;
 use crate::vault::Vault;
-use crate::verifier::Verifier;
+use crate::verifier::{Verifier, milliseconds};
+
+pub use expiry::THRESHOLDS;
 
 /// What a sweep found and did.
 #[derive(Debug, Default)]
@@ -31,14 +38,20 @@ pub struct Report {
     pub ended: Vec<(CertificateId, Arc<Outcome>)>,
     /// Lists, and items of lists, that could not be read.
     pub unread: Vec<CallError>,
+    /// Of those found, how many end within 30 days, or have ended.
+    pub expiring: usize,
     /// Certificates there was no time for.
     pub left: usize,
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// Sweeps once, within the time and the share of the process that a sweep may take.
-    pub async fn sweep(&self) -> Report {
-        let end = Instant::now() + self.limits.sweep;
+    /// Sweeps once, within the time and the share of the process that a sweep may take. `since` is when the last
+    /// sweep was, if whoever asks knows; otherwise the last one of this process counts.
+    pub async fn sweep(&self, since: Option<OffsetDateTime>) -> Report {
+        let begun = Instant::now();
+        let end = begun + self.limits.sweep;
+        let of_this_process = self.swept.lock().unwrap_or_else(PoisonError::into_inner).replace(self.now());
+        let since = since.or(of_this_process);
         let mut report = Report::default();
         let mut unverified = Vec::new();
         for registry in self.registries(&mut report, end).await {
@@ -47,8 +60,9 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             let Some(certificates) = list else { continue };
             report.registries += 1;
             report.found += certificates.len();
-            let open = certificates.into_iter().filter(|(_, is_verified)| !is_verified);
-            unverified.extend(open.map(|(id, _)| id));
+            report.expiring += certificates.iter().filter(|listed| self.is_expiring(listed, since)).count();
+            let open = certificates.into_iter().filter(|listed| !listed.is_verified);
+            unverified.extend(open.map(|listed| listed.id));
         }
         report.verified_before = report.found - unverified.len();
         let open = unverified.len();
@@ -62,7 +76,30 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             report.ended.push(ended);
         }
         report.left = open - report.ended.len();
+        report.log(begun);
         report
+    }
+
+    /// Whether a CA is near its end; warns if it has just come nearer.
+    fn is_expiring(&self, listed: &ListedCertificate, since: Option<OffsetDateTime>) -> bool {
+        let Some(expiry) = listed.expiry else { return false };
+        let now = self.now();
+        let days = (expiry - now).whole_days();
+        metrics::expires(&listed.id.to_string(), days);
+        if let Some(threshold) = expiry::crossed(expiry, since, now) {
+            warn!(
+                event = "ca.expiring",
+                certificateId = %listed.id,
+                thumbprint = listed.thumbprint.map(|thumbprint| thumbprint.to_string()),
+                daysToExpiry = days,
+                threshold,
+                "{} of {} ends on {}",
+                listed.id.name(),
+                listed.id.registry().name(),
+                expiry.date()
+            );
+        }
+        expiry::is_near(expiry, now)
     }
 
     async fn registries(&self, report: &mut Report, end: Instant) -> Vec<RegistryId> {
@@ -111,6 +148,39 @@ impl Report {
             *counts.entry(outcome.reason()).or_default() += 1;
         }
         counts
+    }
+
+    /// How many ended as one of these.
+    fn count(&self, of: impl Fn(Reason) -> bool) -> usize {
+        self.ended.iter().filter(|(_, outcome)| of(outcome.reason())).count()
+    }
+
+    fn log(&self, begun: Instant) {
+        let denied = |reason| matches!(reason, Reason::RegistryNotServed | Reason::NoGrant);
+        let done = |reason: Reason| reason.answer() == Answer::Done;
+        let unread: Vec<String> = self.unread.iter().map(ToString::to_string).collect();
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    event = "sweep.ended",
+                    registries = self.registries,
+                    found = self.found,
+                    verifiedBefore = self.verified_before,
+                    verified = self.count(done),
+                    denied = self.count(denied),
+                    failed = self.count(|reason| !done(reason) && !denied(reason)),
+                    expiring = self.expiring,
+                    left = self.left,
+                    reason = (!unread.is_empty()).then(|| unread.join("; ")),
+                    durationMs = milliseconds(begun.elapsed()),
+                    "{self}"
+                )
+            };
+        }
+        match self.is_loud() {
+            true => line!(warn),
+            false => line!(info),
+        }
     }
 
     /// Whether a person should look at it.

@@ -1,24 +1,67 @@
-//! Logs as the Functions host wants them: it takes each line of stdout for information and each line of
-//! stderr for an error.
+//! What an operator gets to see: log lines that a query can take apart, and, when asked for, spans and metrics.
+//!
+//! The Functions host takes each line of stdout for information and each line of stderr for an error, so that is
+//! where they go. A line is a JSON object with documented [`fields`], or, on a terminal, text. The trace that
+//! the host began goes on in every call to Azure ([`trace`]); spans and [`metrics`] leave over OTLP if the
+//! standard variables say where to, and cost nothing if they do not.
 
-use std::io;
+mod export;
+pub mod fields;
+mod line;
+pub mod metrics;
+pub mod trace;
+
+use std::io::{self, IsTerminal};
 
 use tracing::Level;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::fmt::writer::MakeWriterExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// Starts logging, with a filter such as `info` or `info,keyholder=debug`.
+use line::Lines;
+
+/// Starts logging, with a filter such as `info` or `info,keyholder=debug`, and exporting, if it is asked for.
 pub fn start(filter: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(filter)?;
-    let writer = io::stderr.with_max_level(Level::ERROR).or_else(io::stdout);
+    let (tracer, failure) = match export::start() {
+        Ok(tracer) => (tracer, None),
+        Err(error) => (None, Some(error)),
+    };
+    let spans = tracer.map(|tracer| {
+        let ours = filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("keyholder"));
+        tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours)
+    });
     // A second start, as in tests, keeps the first one's settings.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .try_init();
+    let _ = Registry::default().with(lines().with_filter(filter)).with(spans).try_init();
+    if let Some(error) = failure {
+        tracing::error!(
+            event = "telemetry.off",
+            reason = %error,
+            "nothing is exported, because the OTEL_EXPORTER_OTLP_… settings cannot be used"
+        );
+    }
     Ok(())
+}
+
+/// Sends what has not been exported yet; the last thing a program does.
+pub fn stop() {
+    export::stop();
+}
+
+fn lines() -> Box<dyn Layer<Registry> + Send + Sync> {
+    let writer = io::stderr.with_max_level(Level::ERROR).or_else(io::stdout);
+    if io::stdout().is_terminal() {
+        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        tracing_subscriber::fmt::layer()
+            .compact()
+            .with_writer(writer)
+            .with_ansi(colour)
+            .without_time()
+            .with_target(false)
+            .boxed()
+    } else {
+        Lines(writer).boxed()
+    }
 }

@@ -103,6 +103,11 @@ impl Verification {
         }
     }
 
+    /// The certificate it is about.
+    pub fn id(&self) -> &CertificateId {
+        &self.id
+    }
+
     /// Begins, unless the allow-list says that this certificate is none of our business.
     pub fn begin(&mut self, served: &Registries) -> Next {
         match served.serving(self.id.registry()) {

@@ -1,6 +1,7 @@
 //! Verifies uploaded certificates: within one deadline each, one run at a time for the same certificate, and
 //! so many at once that the process stays small.
 
+mod course;
 mod run;
 
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use futures::FutureExt;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use tracing::warn;
+use tracing::{Instrument, info, info_span, warn};
 
 use crate::ca::SignatureAlgorithm;
 use crate::certificate_id::CertificateId;
@@ -24,6 +25,8 @@ use crate::single_flight::SingleFlight;
 use crate::thumbprint::Thumbprint;
 use crate::trust::Registries;
 use crate::vault::Vault;
+use course::Course;
+pub(crate) use course::milliseconds;
 
 /// How many proofs of its own a process remembers, to tell them from proofs that were waived.
 const REMEMBERED: usize = 1024;
@@ -39,6 +42,8 @@ pub struct Verifier<R, V> {
     places: Semaphore,
     turns: Semaphore,
     proven: Mutex<VecDeque<(CertificateId, Thumbprint)>>,
+    /// When the last sweep began.
+    pub(crate) swept: Mutex<Option<OffsetDateTime>>,
     now: Box<dyn Fn() -> OffsetDateTime + Send + Sync>,
 }
 
@@ -83,6 +88,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             places: Semaphore::new(limits.at_once + limits.waiting),
             turns: Semaphore::new(limits.at_once),
             proven: Mutex::default(),
+            swept: Mutex::default(),
             now: Box::new(OffsetDateTime::now_utc),
         }
     }
@@ -90,6 +96,11 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     /// Has it read another clock than the machine's.
     pub fn with_clock(self, now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
         Verifier { now: Box::new(now), ..self }
+    }
+
+    /// What time it is.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        (self.now)()
     }
 
     /// Makes what the first verification would otherwise have to wait for.
@@ -102,27 +113,49 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     /// Brings one certificate as far as it can be brought, and says how far that was. It always ends within
     /// the deadline, and also if it panics; what has been left half-done then, the next delivery finishes.
     pub async fn verify(&self, upload: &Upload) -> Arc<Outcome> {
+        let span = info_span!("verification", certificateId = %upload.id);
+        self.verify_once(upload).instrument(span).await
+    }
+
+    async fn verify_once(&self, upload: &Upload) -> Arc<Outcome> {
         let try_again = |trouble| Arc::new(Outcome::TryAgain(trouble));
         let certificate = || upload.id.clone();
+        let mut course = Course::begin();
         let Ok(_place) = self.places.try_acquire() else {
-            return try_again(Trouble::Overloaded { certificate: certificate() });
+            let outcome = try_again(Trouble::Overloaded { certificate: certificate() });
+            course.close(&outcome);
+            return outcome;
         };
         let deadline = Instant::now() + self.limits.deadline;
         let too_late =
             || try_again(Trouble::Deadline { certificate: certificate(), limit: self.limits.deadline });
-        let run = self.flights.run(&upload.id, || async {
+        let on_course = &mut course;
+        let run = self.flights.run(&upload.id, || async move {
+            on_course.led = true;
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
             if Instant::now() >= deadline {
                 return too_late();
             }
             // Nothing that a run leaves half-changed outlives it.
-            match AssertUnwindSafe(self.run(upload, deadline)).catch_unwind().await {
+            match AssertUnwindSafe(self.run(upload, deadline, on_course)).catch_unwind().await {
                 Ok(outcome) => Arc::new(self.recall(&upload.id, outcome)),
                 Err(_) => try_again(Trouble::Broken { certificate: certificate() }),
             }
         });
-        timeout_at(deadline, run).await.unwrap_or_else(|_| too_late())
+        let outcome = timeout_at(deadline, run).await.unwrap_or_else(|_| too_late());
+        if course.led {
+            course.close(&outcome);
+        } else {
+            let reason = outcome.reason();
+            info!(
+                event = "verification.shared",
+                outcome = reason.name(),
+                answer = reason.answer().name(),
+                "another delivery of the same certificate made the run"
+            );
+        }
+        outcome
     }
 
     /// Remembers a proof, and corrects "without proof" for a certificate that was proven here: within the

@@ -119,7 +119,7 @@ async fn a_day_and_an_hour_without_a_dependency_end_in_a_dead_letter_and_the_swe
             assert_eq!(given_up, (Some(false), 1), "{name} {way}");
 
             cloud.emulator.with(|world, _| world.faults.clear());
-            let report = verifier.sweep().await;
+            let report = verifier.sweep(None).await;
             assert_eq!(report.outcomes(), BTreeMap::from([(Reason::Verified, 1)]), "{name} {way}: {report}");
             assert_eq!((cloud.is_verified("root"), cloud.proofs_taken()), (Some(true), 1), "{name} {way}");
             tried.push(attempts.to_string());

@@ -6,8 +6,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::{Challenge, Registered};
+use super::{Challenge, ListedCertificate, Registered};
 use crate::ca::CaCertificate;
+use crate::certificate_id::CertificateId;
 use crate::error;
 use crate::etag::Etag;
 use crate::thumbprint::Thumbprint;
@@ -28,6 +29,7 @@ struct Properties {
     is_verified: Option<bool>,
     verification_code: Option<String>,
     updated: Option<String>,
+    expiry: Option<String>,
     /// `null`, absent, or whatever form the uploader chose, depending on the api-version.
     certificate: Option<String>,
 }
@@ -71,8 +73,14 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn is_verified(&self) -> bool {
-        self.properties.is_verified.unwrap_or_default()
+    /// The certificate it is.
+    pub(super) fn listed(&self) -> Result<ListedCertificate, String> {
+        Ok(ListedCertificate {
+            id: CertificateId::parse(&self.id).map_err(|error| error.to_string())?,
+            is_verified: self.properties.is_verified.unwrap_or_default(),
+            thumbprint: self.properties.thumbprint.as_deref().and_then(|text| Thumbprint::parse(text).ok()),
+            expiry: self.properties.expiry.as_deref().and_then(moment),
+        })
     }
 }
 
@@ -98,6 +106,11 @@ fn read(body: &[u8]) -> Result<(String, Properties), String> {
     Ok((resource.etag, resource.properties.unwrap_or(resource.flat)))
 }
 
+/// RFC 1123 with a four-digit year, which RFC 2822 has too.
+fn moment(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc2822).ok()
+}
+
 /// The parser quotes what it did not expect, however long it is.
 fn not_understood(error: serde_json::Error) -> String {
     error::one_line(&error.to_string())
@@ -109,7 +122,8 @@ fn to_registered(etag: &str, properties: Properties) -> Result<Registered, Strin
         etag: Etag::parse(etag).map_err(|error| error.to_string())?,
         thumbprint: Thumbprint::parse(&thumbprint).map_err(|error| error.to_string())?,
         is_verified: properties.is_verified.ok_or("properties.isVerified is missing")?,
-        updated: properties.updated.and_then(|updated| OffsetDateTime::parse(&updated, &Rfc2822).ok()),
+        updated: properties.updated.as_deref().and_then(moment),
+        expiry: properties.expiry.as_deref().and_then(moment),
         certificate: properties.certificate.and_then(|text| CaCertificate::from_upload(&text).ok()),
     })
 }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::answer;
-use super::{Challenge, Listed, Registered, Registry};
-use crate::certificate_id::{CertificateId, InvalidId, RegistryId};
+use super::{Challenge, Listed, ListedCertificate, Registered, Registry};
+use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::{self, Advice, CallError};
 use crate::etag::Etag;
 use crate::identity;
@@ -130,13 +130,10 @@ impl Registry for Arm {
         Ok(parsed.map(|id| id.map_err(|error| unreadable(&call, &error.to_string()))).collect())
     }
 
-    async fn certificates(&self, registry: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, registry: &RegistryId) -> Result<Listed<ListedCertificate>, CallError> {
         let call = format!("listing the certificates of {registry}");
         let items = self.list(&call, format!("{}/certificates", registry.path())).await?;
-        let parsed = items.iter().map(|item| Ok((CertificateId::parse(&item.id)?, item.is_verified())));
-        Ok(parsed
-            .map(|item| item.map_err(|error: InvalidId| unreadable(&call, &error.to_string())))
-            .collect())
+        Ok(items.iter().map(|item| item.listed().map_err(|reason| unreadable(&call, &reason))).collect())
     }
 
     async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {

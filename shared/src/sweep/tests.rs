@@ -10,7 +10,7 @@ use super::*;
 use crate::ca::SignatureAlgorithm;
 use crate::etag::Etag;
 use crate::proof::{Proof, RawSignature};
-use crate::registry::{Challenge, Listed, Registered};
+use crate::registry::{Challenge, Listed, ListedCertificate, Registered};
 use crate::thumbprint::Thumbprint;
 use crate::trust::{Registries, Scope};
 use crate::vault::{ObjectId, ReadError, Search, Wanted};
@@ -32,6 +32,7 @@ struct Cloud {
     breaks: Option<&'static str>,
     /// Has one item more, which cannot be read.
     odd: bool,
+    expiry: Option<OffsetDateTime>,
 }
 
 fn refused() -> CallError {
@@ -54,7 +55,7 @@ impl Registry for &Cloud {
         })
     }
 
-    async fn certificates(&self, registry: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, registry: &RegistryId) -> Result<Listed<ListedCertificate>, CallError> {
         if self.hangs == Some(registry.name()) {
             std::future::pending::<()>().await;
         }
@@ -65,7 +66,13 @@ impl Registry for &Cloud {
             CertificateId::parse(&format!("{registry}/certificates/ca-{number}")).expect("well-formed")
         };
         let odd = self.odd.then(|| Err(refused()));
-        Ok(odd.into_iter().chain((0..self.each).map(|number| Ok((id(number), number % 2 == 0)))).collect())
+        let item = |number| ListedCertificate {
+            id: id(number),
+            is_verified: number % 2 == 0,
+            thumbprint: None,
+            expiry: self.expiry,
+        };
+        Ok(odd.into_iter().chain((0..self.each).map(|number| Ok(item(number)))).collect())
     }
 
     async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {
@@ -77,7 +84,14 @@ impl Registry for &Cloud {
         self.looked_at.lock().expect("no test panics while holding it").push(id.to_string());
         let etag = Etag::parse("e").expect("an etag");
         let thumbprint = Thumbprint::of(b"ca");
-        Ok(Some(Registered { etag, thumbprint, is_verified: false, updated: None, certificate: None }))
+        Ok(Some(Registered {
+            etag,
+            thumbprint,
+            is_verified: false,
+            updated: None,
+            expiry: None,
+            certificate: None,
+        }))
     }
 
     async fn generate_verification_code(&self, _: &CertificateId, _: &Etag) -> Result<Challenge, CallError> {
@@ -107,7 +121,7 @@ impl Vault for Empty {
 
 async fn sweep(cloud: &Cloud, served: &str, limits: Limits) -> Report {
     let served = Registries::parse(served).expect("well-formed");
-    Verifier::new(cloud, Empty, served, limits).sweep().await
+    Verifier::new(cloud, Empty, served, limits).sweep(None).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,4 +187,16 @@ async fn a_certificate_that_makes_it_panic_does_not_keep_the_others_from_it() {
     let cloud = Cloud { each: 6, breaks: Some("ca-3"), ..Cloud::default() };
     let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
     assert_eq!(report.outcomes(), BTreeMap::from([(Reason::CaMissing, 4), (Reason::Broken, 2)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cas_near_their_end_are_counted_whether_they_are_verified_or_not() {
+    let near = Some(OffsetDateTime::now_utc() + time::Duration::days(10));
+    let report =
+        sweep(&Cloud { each: 4, expiry: near, ..Cloud::default() }, SUBSCRIPTION, Limits::default()).await;
+    assert_eq!((report.found, report.expiring), (8, 8));
+    let far = Some(OffsetDateTime::now_utc() + time::Duration::days(100));
+    let report =
+        sweep(&Cloud { each: 4, expiry: far, ..Cloud::default() }, SUBSCRIPTION, Limits::default()).await;
+    assert_eq!((report.found, report.expiring), (8, 0));
 }

@@ -25,7 +25,14 @@ fn thumbprint(of: u8) -> Thumbprint {
 
 fn registered(of: u8, etag: &str, is_verified: bool) -> Registered {
     let etag = Etag::parse(etag).expect("an etag");
-    Registered { etag, thumbprint: thumbprint(of), is_verified, updated: None, certificate: None }
+    Registered {
+        etag,
+        thumbprint: thumbprint(of),
+        is_verified,
+        updated: None,
+        expiry: None,
+        certificate: None,
+    }
 }
 
 fn found(grant: Option<&str>) -> Search {

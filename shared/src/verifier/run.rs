@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use openssl::sha::sha256;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::Verifier;
+use super::course::{Course, Step, milliseconds};
 use crate::ca::CaCertificate;
-use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::outcome::{Failure, Outcome, Trouble};
@@ -16,6 +16,7 @@ use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::pulled_key::PulledKey;
 use crate::reason::Reason;
 use crate::registry::{Registered, Registry};
+use crate::telemetry::metrics;
 use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
 use crate::verification::{Allowed, Next, Verification};
 use crate::verification_code::VerificationCode;
@@ -33,80 +34,109 @@ enum NoProof {
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
     /// Goes on until the decision is that it is over; nothing waits beyond the deadline.
-    pub(super) async fn run(&self, upload: &Upload, deadline: Instant) -> Outcome {
-        let id = &upload.id;
+    pub(super) async fn run(&self, upload: &Upload, deadline: Instant, course: &mut Course) -> Outcome {
         let mut run = Verification::new(upload.clone());
         let mut next = run.begin(&self.served);
         loop {
-            debug!(certificate = %id, step = step_name(&next), "next step");
-            next = match next {
-                Next::Look => match self.registry.get(id).await {
-                    Ok(registered) => run.looked(registered),
-                    Err(error) => run.failed(error),
-                },
-                Next::Wait { nth, at_least, error } => {
-                    let pause = pause(nth, at_least);
-                    if pause >= deadline.saturating_duration_since(Instant::now()) {
-                        return Outcome::TryAgain(Trouble::Unavailable(error));
-                    }
-                    warn!(certificate = %id, %error, pause_ms = pause.as_millis(), "waiting before looking again");
-                    tokio::time::sleep(pause).await;
-                    Next::Look
-                }
-                Next::Search(registered) => {
-                    let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
-                    match self.vault.find(wanted).await {
-                        Ok(search) => run.searched(registered, search, (self.now)()),
-                        Err(error) => run.failed(error),
-                    }
-                }
-                Next::RequestCode(registered, _) => {
-                    match self.registry.generate_verification_code(id, &registered.etag).await {
-                        Ok(challenge) => run.challenged(challenge),
-                        Err(error) => run.failed(error),
-                    }
-                }
-                Next::Prove { code, registered, allowed } => {
-                    match self.prove(id, &code, &registered, &allowed).await {
-                        Ok(proof) => run.proven(&registered, proof),
-                        Err(NoProof::Call(error)) => run.failed(error),
-                        Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
-                    }
-                }
-                Next::HandIn(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
-                    Ok(registered) => run.handed_in(&registered),
-                    Err(error) => run.failed(error),
-                },
-                Next::Finish(outcome) => return outcome,
+            let Some(step) = Step::of(&next) else {
+                let Next::Finish(outcome) = next else { unreachable!("every other step has a name") };
+                return outcome;
             };
+            let begun = Instant::now();
+            next = self.take(next, &mut run, deadline, course).instrument(step.span()).await;
+            course.spent(step, begun);
+        }
+    }
+
+    /// Takes one step, which leads to the next.
+    async fn take(&self, next: Next, run: &mut Verification, deadline: Instant, course: &mut Course) -> Next {
+        let id = &run.id().clone();
+        match next {
+            Next::Look => match self.registry.get(id).await {
+                Ok(registered) => {
+                    registered.iter().for_each(|registered| course.saw(id, registered, (self.now)()));
+                    run.looked(registered)
+                }
+                Err(error) => run.failed(error),
+            },
+            Next::Wait { nth, at_least, error } => {
+                let pause = pause(nth, at_least);
+                if pause >= deadline.saturating_duration_since(Instant::now()) {
+                    return Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error)));
+                }
+                metrics::retried(course.stuck_at(), error.reason());
+                warn!(
+                    event = "verification.waiting",
+                    attempt = course.attempt(),
+                    call = course.stuck_at(),
+                    reason = %error,
+                    pauseMs = milliseconds(pause),
+                    "waiting before looking again"
+                );
+                tokio::time::sleep(pause).await;
+                Next::Look
+            }
+            Next::Search(registered) => {
+                let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
+                match self.vault.find(wanted).await {
+                    Ok(search) => run.searched(registered, search, (self.now)()),
+                    Err(error) => run.failed(error),
+                }
+            }
+            Next::RequestCode(registered, _) => {
+                match self.registry.generate_verification_code(id, &registered.etag).await {
+                    Ok(challenge) => run.challenged(challenge),
+                    Err(error) => run.failed(error),
+                }
+            }
+            Next::Prove { code, registered, allowed } => {
+                match self.prove(&code, &registered, &allowed, course).await {
+                    Ok(proof) => run.proven(&registered, proof),
+                    Err(NoProof::Call(error)) => run.failed(error),
+                    Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
+                }
+            }
+            Next::HandIn(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
+                Ok(registered) => run.handed_in(&registered),
+                Err(error) => run.failed(error),
+            },
+            end @ Next::Finish(_) => end,
         }
     }
 
     async fn prove(
         &self,
-        id: &CertificateId,
         code: &VerificationCode,
         registered: &Registered,
         allowed: &Allowed,
+        course: &mut Course,
     ) -> Result<Proof, NoProof> {
         let (key, certificate, or_read) = match &allowed.ca.key {
             KeyUse::ReadSecret => {
-                return self.prove_with_secret(id, code, registered, &allowed.ca.object).await;
+                return self.prove_with_secret(code, registered, &allowed.ca.object, course).await;
             }
             KeyUse::SignInVault { key, certificate, or_read } => (key, certificate, or_read),
         };
         let failed = |error| Failure::Proof { object: allowed.ca.object.clone(), error };
         let unsigned = self.unsigned(certificate, code).await.map_err(failed)?;
-        self.announce(id, key, &unsigned);
+        announce(key, &unsigned, course);
         let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
         match (self.vault.sign(key, certificate.algorithm(), &digest).await, or_read) {
-            (Ok(signature), _) => Ok(unsigned.assemble(&signature).map_err(failed)?),
+            (Ok(signature), _) => {
+                metrics::signed(certificate.algorithm());
+                Ok(unsigned.assemble(&signature).map_err(failed)?)
+            }
             // A right that is missing, and nothing else: a key that its owner disabled is not to be used.
             (Err(error), Some(secret))
                 if matches!(error.reason(), Reason::KeyCannotSign | Reason::AccessRefused) =>
             {
-                info!(certificate = %id, %error, %secret, "the vault will not sign, so the key is pulled");
-                let pulled = self.prove_with_secret(id, code, registered, secret).await;
+                info!(
+                    event = "key.pulled",
+                    key = %secret,
+                    reason = %error,
+                    "the vault will not sign, so the key is pulled"
+                );
+                let pulled = self.prove_with_secret(code, registered, secret, course).await;
                 // A certificate that is not exportable has a secret without a key: what has to be mended then is
                 // the refusal to sign.
                 pulled.map_err(|instead| match instead {
@@ -120,10 +150,10 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 
     async fn prove_with_secret(
         &self,
-        id: &CertificateId,
         code: &VerificationCode,
         registered: &Registered,
         secret: &ObjectId,
+        course: &mut Course,
     ) -> Result<Proof, NoProof> {
         let failed = |error| Failure::Proof { object: secret.clone(), error };
         let wrong = |reason| Failure::WrongSecret {
@@ -140,7 +170,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             return Err(Failure::OtherKey { object: secret.clone() }.into());
         }
         let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
-        self.announce(id, secret, &unsigned);
+        announce(secret, &unsigned, course);
         let signature = pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
         Ok(unsigned.assemble(&signature).map_err(failed)?)
     }
@@ -153,12 +183,19 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let leaf = self.leaf_keys.public_key_info(ca.algorithm()).await?;
         UnsignedProof::build(ca, code, leaf, (self.now)())
     }
+}
 
-    /// Written before a key is used, so that no signature is ever made without a trace.
-    fn announce(&self, id: &CertificateId, key: &ObjectId, unsigned: &UnsignedProof) {
-        let digest: String = sha256(unsigned.tbs()).iter().map(|byte| format!("{byte:02x}")).collect();
-        info!(certificate = %id, %key, tbs_sha256 = digest, "about to sign a verification certificate");
-    }
+/// Written before a key is used, so that no signature is ever made without a trace.
+fn announce(key: &ObjectId, unsigned: &UnsignedProof, course: &mut Course) {
+    course.uses(key);
+    let digest: String = sha256(unsigned.tbs()).iter().map(|byte| format!("{byte:02x}")).collect();
+    info!(
+        event = "signature.intended",
+        thumbprint = course.thumbprint(),
+        %key,
+        tbsSha256 = digest,
+        "about to sign a verification certificate"
+    );
 }
 
 impl From<CallError> for NoProof {
@@ -189,19 +226,6 @@ fn pause(nth: u32, at_least: Option<Duration>) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(nth - 1)).min(LONGEST_PAUSE);
     longest.mul_f64(fastrand::f64()).max(at_least.unwrap_or_default())
 }
-
-fn step_name(next: &Next) -> &'static str {
-    match next {
-        Next::Look => "look",
-        Next::Wait { .. } => "wait",
-        Next::Search(_) => "search",
-        Next::RequestCode(..) => "request code",
-        Next::Prove { .. } => "prove",
-        Next::HandIn(..) => "hand in",
-        Next::Finish(_) => "finish",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use crate::outcome::Failure;
 use crate::proof::{Proof, RawSignature};
 use crate::pulled_key::PulledKey;
 use crate::reason::Reason;
-use crate::registry::{Challenge, Listed, Registered};
+use crate::registry::{Challenge, Listed, ListedCertificate, Registered};
 use crate::testing::{self, CODE, P256};
 use crate::trust::{Grant, Scope};
 use crate::vault::{Found, KeyUse, Kind, ObjectId, ReadError, Search, Wanted};
@@ -55,6 +55,7 @@ impl OneCertificate {
             thumbprint: self.ca.thumbprint(),
             is_verified: state.is_verified,
             updated: state.updated,
+            expiry: None,
             certificate: Some(self.shows.as_ref().unwrap_or(&self.ca).clone()),
         }
     }
@@ -91,9 +92,10 @@ impl Registry for &OneCertificate {
         Ok(vec![Ok(id().registry().clone())])
     }
 
-    async fn certificates(&self, _registry: &RegistryId) -> Result<Listed<(CertificateId, bool)>, CallError> {
+    async fn certificates(&self, _registry: &RegistryId) -> Result<Listed<ListedCertificate>, CallError> {
         let state = self.state.lock().expect("no test panics while holding it");
-        Ok(vec![Ok((id(), state.is_verified))])
+        let (id, is_verified) = (id(), state.is_verified);
+        Ok(vec![Ok(ListedCertificate { id, is_verified, thumbprint: None, expiry: None })])
     }
 
     async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {

@@ -153,8 +153,8 @@ async fn certificates_are_listed_with_whether_they_are_verified() {
     let body = [item("a", true), item("...", false), item("b", false)].join(",");
     let (arm, _) = arm(vec![(200, format!(r#"{{"value":[{body}]}}"#), None)]);
     let listed = arm.certificates(id().registry()).await.expect("a list");
-    let shown = |item: &Result<(CertificateId, bool), CallError>| match item {
-        Ok((id, verified)) => format!("{} {verified}", id.name()),
+    let shown = |item: &Result<ListedCertificate, CallError>| match item {
+        Ok(listed) => format!("{} {}", listed.id.name(), listed.is_verified),
         Err(error) => error.to_string(),
     };
     let listed: Vec<String> = listed.iter().map(shown).collect();

@@ -1,0 +1,181 @@
+//! What one run has been through so far, for the line that says how it ended. It outlives a run that is cut off
+//! by its deadline.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use tracing::{Span, error, info, info_span, warn};
+
+use crate::certificate_id::CertificateId;
+use crate::outcome::Outcome;
+use crate::reason::Answer;
+use crate::registry::Registered;
+use crate::telemetry::metrics;
+use crate::thumbprint::Thumbprint;
+use crate::vault::ObjectId;
+use crate::verification::Next;
+
+/// What a run spends its time on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Look,
+    Search,
+    Code,
+    Sign,
+    HandIn,
+    Wait,
+}
+
+/// A run, from its beginning to now.
+#[derive(Debug)]
+pub(super) struct Course {
+    begun: Instant,
+    /// Whether the run was made here, and not by another delivery that it was shared with.
+    pub(super) led: bool,
+    looks: u64,
+    thumbprint: Option<Thumbprint>,
+    days_to_expiry: Option<i64>,
+    key: Option<ObjectId>,
+    last: Option<Step>,
+    spent: [Duration; 6],
+}
+
+impl Step {
+    /// What is done next, unless it is over.
+    pub(super) fn of(next: &Next) -> Option<Step> {
+        match next {
+            Next::Look => Some(Step::Look),
+            Next::Wait { .. } => Some(Step::Wait),
+            Next::Search(_) => Some(Step::Search),
+            Next::RequestCode(..) => Some(Step::Code),
+            Next::Prove { .. } => Some(Step::Sign),
+            Next::HandIn(..) => Some(Step::HandIn),
+            Next::Finish(_) => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Step::Look => "look",
+            Step::Search => "search",
+            Step::Code => "code",
+            Step::Sign => "sign",
+            Step::HandIn => "hand-in",
+            Step::Wait => "wait",
+        }
+    }
+
+    /// A span that an exporter shows by the step's name.
+    pub(super) fn span(self) -> Span {
+        info_span!("step", otel.name = self.name())
+    }
+}
+
+impl Course {
+    pub(super) fn begin() -> Course {
+        Course {
+            begun: Instant::now(),
+            led: false,
+            looks: 0,
+            thumbprint: None,
+            days_to_expiry: None,
+            key: None,
+            last: None,
+            spent: Default::default(),
+        }
+    }
+
+    pub(super) fn spent(&mut self, step: Step, since: Instant) {
+        self.spent[step as usize] += since.elapsed();
+        if step != Step::Wait {
+            self.last = Some(step);
+        }
+        self.looks += u64::from(step == Step::Look);
+    }
+
+    pub(super) fn saw(&mut self, id: &CertificateId, registered: &Registered, now: OffsetDateTime) {
+        self.thumbprint = Some(registered.thumbprint);
+        self.days_to_expiry = registered.expiry.map(|expiry| (expiry - now).whole_days());
+        if let Some(days) = self.days_to_expiry {
+            metrics::expires(&id.to_string(), days);
+        }
+    }
+
+    pub(super) fn uses(&mut self, key: &ObjectId) {
+        self.key = Some(key.clone());
+    }
+
+    pub(super) fn thumbprint(&self) -> Option<String> {
+        self.thumbprint.as_ref().map(ToString::to_string)
+    }
+
+    /// How often the run has looked.
+    pub(super) fn attempt(&self) -> u64 {
+        self.looks.max(1)
+    }
+
+    /// The step before this one, which is what the run waits for.
+    pub(super) fn stuck_at(&self) -> &'static str {
+        self.last.map_or("look", Step::name)
+    }
+
+    /// Writes the audit line: one for every run.
+    pub(super) fn close(&self, outcome: &Outcome) {
+        let reason = outcome.reason();
+        metrics::ended(reason, self.begun.elapsed());
+        let (key, served_by, granted_by) = match outcome {
+            Outcome::Verified { signed_with, served_by, granted_by, .. } => {
+                (Some(self.key.as_ref().unwrap_or(signed_with)), Some(served_by), Some(granted_by))
+            }
+            _ => (self.key.as_ref(), None, None),
+        };
+        let (key, remedy) = (key.map(ToString::to_string), outcome.remedy());
+        let (thumbprint, explanation) = (self.thumbprint(), outcome.explanation());
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    event = "verification.ended",
+                    thumbprint,
+                    outcome = reason.name(),
+                    answer = reason.answer().name(),
+                    reason = explanation,
+                    remedy,
+                    attempt = self.attempt(),
+                    key,
+                    servedBy = served_by,
+                    grantedBy = granted_by,
+                    daysToExpiry = self.days_to_expiry,
+                    lookMs = self.milliseconds(Step::Look),
+                    searchMs = self.milliseconds(Step::Search),
+                    codeMs = self.milliseconds(Step::Code),
+                    signMs = self.milliseconds(Step::Sign),
+                    handInMs = self.milliseconds(Step::HandIn),
+                    waitMs = self.milliseconds(Step::Wait),
+                    durationMs = milliseconds(self.begun.elapsed()),
+                    "the run ended: {}",
+                    reason.name()
+                )
+            };
+        }
+        match reason.answer() {
+            Answer::Done => line!(info),
+            Answer::Loud => line!(error),
+            Answer::DeliverAgain => line!(warn),
+        }
+    }
+
+    /// Nothing for a step that was not taken.
+    fn milliseconds(&self, step: Step) -> Option<f64> {
+        let spent = self.spent[step as usize];
+        (!spent.is_zero()).then(|| milliseconds(spent))
+    }
+}
+
+/// To the microsecond.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    // Some hundred years of microseconds are exact.
+    #[allow(clippy::cast_precision_loss)]
+    let microseconds = duration.as_micros() as f64;
+    microseconds / 1000.0
+}
