@@ -199,9 +199,10 @@ impl Stage {
     /// Where the handler listens, as its first line says.
     fn handler(&self) -> Url {
         let log = self.output("stdout");
-        let (_, rest) = log.split_once("ready address=").expect("it says where it listens");
-        let address = rest.split_ascii_whitespace().next().unwrap_or_default();
-        Url::parse(&format!("http://{address}")).expect("an address makes a URL")
+        let ready = log.lines().find(|line| line.contains("app.ready")).expect("it says where it listens");
+        let ready: Value = serde_json::from_str(ready).expect("a line of the handler is JSON");
+        Url::parse(&format!("http://{}", ready["address"].as_str().expect("an address")))
+            .expect("an address makes a URL")
     }
 
     fn output(&self, name: &str) -> String {
@@ -218,7 +219,7 @@ impl Stage {
         }
         let search = Search::new(&scene.sensitive(), &scene.public());
         let stdout = self.output("stdout");
-        assert!(stdout.contains("TRACE"), "the log is not as loud as it gets: {stdout}");
+        assert!(stdout.contains(r#""level":"trace""#), "the log is not as loud as it gets: {stdout}");
         let (log, _) = cloud.azure().functions_host().follow();
         let log: String = log.iter().map(|line| format!("{line:?}\n{line}\n")).collect();
         let answers = self.answers.lock().unwrap().join("\n");

@@ -1,6 +1,6 @@
 //! The two locks: without the app's owner nothing is even asked, without the CA's owner nothing is signed.
 
-use keyholder_emulator::functions_host::{Level, Source};
+use keyholder_emulator::functions_host::Level;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION};
 
@@ -28,9 +28,10 @@ async fn a_registry_that_is_not_served_costs_no_call_at_all() {
         let after: Vec<Operation> = calls.skip_while(|call| *call != Operation::PutCertificate).collect();
         let expected = [Operation::PutCertificate, Operation::Invoke, Operation::Deliver];
         assert_eq!(after, expected, "{served}\n{}", cloud.story());
-        let line = cloud.until_logged("names the lock", |line| line.text.contains("denied: ")).await;
-        assert!(line.text.contains(&format!("KEYHOLDER_REGISTRIES is {served}")), "{line}");
-        assert_eq!(line.level, Level::Error, "{line}");
+        let audit = cloud.until_audited("plant-ca").await;
+        let says = audit.says();
+        assert!(says.contains(&format!("KEYHOLDER_REGISTRIES is {served}")), "{says}");
+        assert_eq!((audit.outcome(), audit.level), ("registry-not-served", Level::Error), "{says}");
     }
 }
 
@@ -53,13 +54,10 @@ async fn a_ca_without_a_grant_for_this_registry_signs_nothing() {
         let command = format!(
             "az keyvault certificate set-attributes --vault-name my-vault --name {name} --tags {grant}"
         );
-        let line = cloud
-            .until_logged("says how to grant it", |line| {
-                line.source == Source::Handler && line.text.contains("denied: ") && line.text.contains(name)
-            })
-            .await;
-        assert!(line.text.contains(&command), "{line}\nlacks\n{command}");
-        assert_eq!(line.level, Level::Error, "{line}");
+        let audit = cloud.until_audited(name).await;
+        let says = audit.says();
+        assert!(says.contains(&command), "{says}\nlacks\n{command}");
+        assert_eq!((audit.outcome(), audit.level), ("no-grant", Level::Error), "{says}");
     }
     for operation in [Operation::GenerateVerificationCode, Operation::Sign, Operation::GetSecret] {
         assert_eq!(cloud.count(operation), 0, "{operation}\n{}", cloud.story());

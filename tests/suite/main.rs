@@ -30,5 +30,6 @@ mod rights;
 mod runbook;
 mod settings;
 mod sweeps;
+mod telemetry;
 mod uploads;
 mod webhook;

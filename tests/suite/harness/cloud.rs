@@ -10,7 +10,7 @@ use bytes::Bytes;
 use keyholder_emulator::client::Client;
 use keyholder_emulator::dps::Certificate;
 use keyholder_emulator::faults::{Calls, Effect, Fault};
-use keyholder_emulator::functions_host::{App, Line};
+use keyholder_emulator::functions_host::{App, Level, Line, Source};
 use keyholder_emulator::journal::Entry;
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id};
 use keyholder_emulator::operation::Operation;
@@ -28,6 +28,25 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) struct Cloud {
     azure: LocalAzure,
     person: Client,
+}
+
+/// How a run ended, as the handler logged it.
+pub(crate) struct Audit {
+    /// What the host takes it for.
+    pub(crate) level: Level,
+    pub(crate) fields: Value,
+}
+
+impl Audit {
+    pub(crate) fn outcome(&self) -> &str {
+        self.fields["outcome"].as_str().expect("every audit has an outcome")
+    }
+
+    /// Why, and what to do about it.
+    pub(crate) fn says(&self) -> String {
+        let text = |name: &str| self.fields[name].as_str().unwrap_or_default().to_owned();
+        format!("{} {}", text("reason"), text("remedy"))
+    }
 }
 
 /// A cloud as a strict service would have it, with an app that signs in the vault.
@@ -199,10 +218,29 @@ impl Cloud {
     /// Where the handler itself listens, as its log says.
     pub(crate) async fn handler(&self) -> Url {
         let ready =
-            self.until_logged("says the handler is ready", |line| line.text.contains("ready address=")).await;
-        let address = ready.text.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
-        Url::parse(&format!("http://{}", address.expect("an address follows")))
-            .expect("an address makes a URL")
+            self.until_logged("says the handler is ready", |line| line.text.contains("app.ready")).await;
+        let ready: Value = serde_json::from_str(&ready.text).expect("a line of the handler is JSON");
+        let address = ready["address"].as_str().expect("it says where it listens");
+        Url::parse(&format!("http://{address}")).expect("an address makes a URL")
+    }
+
+    /// Waits for the line that says how a run for a certificate ended.
+    pub(crate) async fn until_audited(&self, name: &str) -> Audit {
+        let audit = |line: &Line| {
+            let fields: Value = serde_json::from_str(&line.text).ok()?;
+            let ended = line.source == Source::Handler && fields["event"] == "verification.ended";
+            let about = fields["certificateId"].as_str()?.ends_with(&format!("/certificates/{name}"));
+            (ended && about).then_some(Audit { level: line.level, fields })
+        };
+        let line = self.until_logged("is the audit", |line| audit(line).is_some()).await;
+        audit(&line).expect("it was one a moment ago")
+    }
+
+    /// The lines the handler has logged so far.
+    pub(crate) fn logged(&self) -> Vec<Value> {
+        let (log, _) = self.azure.functions_host().follow();
+        let by_handler = log.iter().filter(|line| line.source == Source::Handler);
+        by_handler.filter_map(|line| serde_json::from_str(&line.text).ok()).collect()
     }
 
     /// How often an operation on an object succeeded.
