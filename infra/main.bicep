@@ -75,6 +75,9 @@ param storageSku string = 'Standard_LRS'
 @maxValue(730)
 param logRetentionDays int = 90
 
+@description('Ids of the action groups that are told of denials and failures. None: they show in the portal only.')
+param alertActionGroups array = []
+
 var token = uniqueString(subscription().id, name, location)
 var appName = '${name}-${token}'
 var tags = {
@@ -101,6 +104,16 @@ module observability 'modules/observability.bicep' = {
     location: location
     tags: tags
     retentionDays: logRetentionDays
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    insightsName: observability.outputs.insightsName
+    actionGroups: alertActionGroups
   }
 }
 

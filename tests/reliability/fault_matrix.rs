@@ -179,7 +179,7 @@ async fn run(call: Operation, failure: Failure, calls: Calls, remedy: Remedy) ->
             matches!(after.reason(), Reason::Verified | Reason::AlreadyVerified)
         }
         Remedy::Sweep => {
-            let report = verifier.sweep().await;
+            let report = verifier.sweep(None).await;
             report.verified_before + report.outcomes().get(&Reason::Verified).unwrap_or(&0) == 1
         }
     };
@@ -211,10 +211,10 @@ async fn a_sweep_that_cannot_list_says_so_and_the_next_one_makes_it_good() {
             meet(&cloud, operation, failure, Calls::First(1));
             let verifier = cloud.verifier();
 
-            let report = verifier.sweep().await;
+            let report = verifier.sweep(None).await;
             assert_eq!((report.unread.len(), report.ended.len()), (1, 0), "{cell}: {report}");
             assert!(report.is_loud(), "{cell}: {report}");
-            let report = verifier.sweep().await;
+            let report = verifier.sweep(None).await;
             assert_eq!(report.outcomes(), BTreeMap::from([(Reason::Verified, 1)]), "{cell}: {report}");
         }
     }

@@ -12,7 +12,7 @@ use openssl::sha::sha256;
 
 use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};
-use crate::harness::cloud::Cloud;
+use crate::harness::cloud::{Audit, Cloud};
 
 const INTENT: &str = "about to sign a verification certificate";
 
@@ -31,17 +31,23 @@ async fn each_signature_is_announced_before_and_accounted_for_after() {
         let log = cloud.azure().functions_host().follow().0;
         let announced: Vec<&Line> = log.iter().filter(|line| line.text.contains(INTENT)).collect();
         let [intent] = announced[..] else { panic!("{access}: {}", cloud.story()) };
-        let position = |of: &Line| log.iter().position(|line| line.text == of.text);
-        assert!(position(intent) < position(&outcome), "{access}: {}", cloud.story());
+        let position = |of: &str| log.iter().position(|line| line.text.contains(of));
+        assert!(position(INTENT) < position("verification.ended"), "{access}: {}", cloud.story());
 
         let digest: String = sha256(&to_be_signed(&proof)).iter().map(|byte| format!("{byte:02x}")).collect();
         let certificate = certificate_id("plant-ca");
         for said in [&certificate, &format!("/{collection}/plant-ca/"), &digest] {
             assert!(intent.text.contains(said.as_str()), "{access}: {said} is missing in {intent}");
         }
-        let served = format!("served by /subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}");
-        for said in [&certificate, "verified: thumbprint", &served, "granted by \"my-dps-x509\""] {
-            assert!(outcome.text.contains(said), "{access}: {said} is missing in {outcome}");
+        let served = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}");
+        let said = [
+            ("certificateId", &*certificate),
+            ("outcome", "verified"),
+            ("servedBy", &served),
+            ("grantedBy", "my-dps-x509"),
+        ];
+        for (name, said) in said {
+            assert_eq!(outcome.fields[name], said, "{access}: {name}");
         }
         assert_eq!((intent.level, outcome.level), (Level::Information, Level::Information), "{access}");
     }
@@ -67,8 +73,7 @@ async fn a_signature_that_is_refused_is_accounted_for_and_one_that_is_denied_is_
         cloud.fail(Operation::Sign, None, Calls::Always, 403);
         cloud.upload("plant-ca", &ca).await;
         let outcome = outcome(&cloud).await;
-        assert!(outcome.text.contains(&format!("outcome=\"{reason}\"")), "{outcome}");
-        assert_eq!(outcome.level, Level::Error, "{outcome}");
+        assert_eq!((outcome.outcome(), outcome.level), (reason, Level::Error), "{}", outcome.says());
         let log = cloud.azure().functions_host().follow().0;
         assert_eq!(
             log.iter().any(|line| line.text.contains(INTENT)),
@@ -86,17 +91,15 @@ async fn a_certificate_that_was_uploaded_as_verified_is_told_from_a_proven_one()
     cloud.import_ca("plant-ca", &ca).await;
     cloud.upload_as_verified("plant-ca", &ca);
     let outcome = outcome(&cloud).await;
-    assert!(outcome.text.contains("outcome=\"verified-without-proof\""), "{outcome}");
-    assert!(outcome.text.contains("verified without proof: "), "{outcome}");
+    assert_eq!(outcome.outcome(), "verified-without-proof", "{}", outcome.says());
     for operation in [Operation::GenerateVerificationCode, Operation::Sign, Operation::GetVaultCertificate] {
         assert_eq!(cloud.count(operation), 0, "{operation}\n{}", cloud.story());
     }
 }
 
 /// The line that says how the run for `plant-ca` ended.
-async fn outcome(cloud: &Cloud) -> Line {
-    let is_outcome = |line: &Line| line.text.contains("/certificates/plant-ca outcome=");
-    cloud.until_logged("says how it ended", is_outcome).await
+async fn outcome(cloud: &Cloud) -> Audit {
+    cloud.until_audited("plant-ca").await
 }
 
 /// The part of a certificate, base64 of DER, that its signature is over: the first element of the sequence.

@@ -199,10 +199,8 @@ impl Stage {
     /// Where the handler listens, as its first line says.
     fn handler(&self) -> Url {
         let log = self.output("stdout");
-        let ready = log.lines().find(|line| line.contains("app.ready")).expect("it says where it listens");
-        let ready: Value = serde_json::from_str(ready).expect("a line of the handler is JSON");
-        Url::parse(&format!("http://{}", ready["address"].as_str().expect("an address")))
-            .expect("an address makes a URL")
+        let address = programs::address_in(&log).expect("it says where it listens");
+        Url::parse(&format!("http://{address}")).expect("an address makes a URL")
     }
 
     fn output(&self, name: &str) -> String {

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Child;
 
-use crate::harness::programs::{EMULATOR, program, result, terminate};
+use crate::harness::programs::{EMULATOR, address_in, program, result, terminate};
 
 const FREE_PORTS: [&str; 6] = ["--port", "0", "--identity-port", "0", "--functions-port", "0"];
 
@@ -27,7 +27,7 @@ impl Up {
         let mut child = command.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut printed = String::new();
-        while !printed.contains("Ctrl-C") || !printed.contains("ready address=") {
+        while !printed.contains("Ctrl-C") || address_in(&printed).is_none() {
             let read = output.read_line(&mut printed).expect("it prints text");
             assert_ne!(read, 0, "it ended: {printed}{}", rest(&mut child));
         }
@@ -98,8 +98,7 @@ fn the_emulator_says_where_everything_is_and_stops_when_told() {
     assert!(up.address("Functions host ").contains("/runtime/webhooks/eventgrid"), "{}", up.printed);
     let ca = up.address("CA to trust ");
     assert!(std::fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"), "{ca}");
-    let handler = up.printed.split("ready address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-    let handler = handler.to_owned();
+    let handler = address_in(&up.printed).expect("it was there a moment ago");
     TcpStream::connect(&handler).expect("the handler listens");
 
     terminate(up.child.id());

@@ -11,7 +11,7 @@ use keyholder::leaf_key::LeafKeys;
 use keyholder::proof::{Proof, UnsignedProof};
 use keyholder::pulled_key::PulledKey;
 use keyholder::registry::arm::Arm;
-use keyholder::registry::{Listed, Registered, Registry};
+use keyholder::registry::{Listed, ListedCertificate, Registered, Registry};
 use keyholder::verification_code::VerificationCode;
 use keyholder::{CertificateId, RegistryId, http_client};
 use serde_json::Value;
@@ -130,13 +130,13 @@ fn says_the_same(registered: &Registered, body: &Value, row: &str) {
     }
 }
 
-fn lists_the_same(listed: Listed<(CertificateId, bool)>, body: &Value, row: &str) {
+fn lists_the_same(listed: Listed<ListedCertificate>, body: &Value, row: &str) {
     let recorded = body["value"].as_array().expect(row);
     assert_eq!(listed.len(), recorded.len(), "{row}");
     for (listed, recorded) in listed.into_iter().zip(recorded) {
-        let (id, is_verified) = listed.expect(row);
-        assert_eq!(id.to_string(), recorded["id"], "{row}");
-        assert_eq!(is_verified, recorded["properties"]["isVerified"], "{row}");
+        let listed = listed.expect(row);
+        assert_eq!(listed.id.to_string(), recorded["id"], "{row}");
+        assert_eq!(listed.is_verified, recorded["properties"]["isVerified"], "{row}");
     }
 }
 

@@ -71,6 +71,7 @@ async fn the_roles_of_infra_are_enough() {
 }
 
 #[tokio::test]
+<<<<<<< HEAD
 async fn without_any_one_of_their_actions_the_app_fails_and_names_it() {
     let always = infrastructure::granted(false);
     let always = [always.0, always.1].concat();
@@ -94,6 +95,34 @@ async fn without_any_one_of_their_actions_the_app_fails_and_names_it() {
             !verified && naming.iter().any(loud)
         };
         assert!(fails, "without {action}, {key_access}:\n{}", cloud.story());
+=======
+async fn a_right_that_lacks_is_named_in_the_app_s_log() {
+    let without = |list: &[&'static str], action: &str| -> Vec<&'static str> {
+        list.iter().copied().filter(|granted| *granted != action).collect()
+    };
+    let sign = "Microsoft.KeyVault/vaults/keys/sign/action";
+    let verify = "Microsoft.Devices/provisioningServices/certificates/verify/action";
+    let rows = [
+        (sign, permissions::ACTIONS.to_vec(), without(permissions::DATA_ACTIONS, sign)),
+        (
+            verify,
+            without(
+                permissions::ACTIONS,
+                "Microsoft.Devices/provisioningServices/certificates/verify/Action",
+            ),
+            permissions::DATA_ACTIONS.to_vec(),
+        ),
+    ];
+    for (missing, actions, data_actions) in rows {
+        let (cloud, ca) =
+            (cloud_with(vec![Role::new("too little", actions, data_actions)], &[]).await, root());
+        cloud.import_ca("root-ca", &ca).await;
+        cloud.upload("root-ca", &ca).await;
+        let audit = cloud.until_audited("root-ca").await;
+        assert_eq!(audit.outcome(), "access-refused", "{}", audit.says());
+        assert!(audit.says().contains(missing), "{}", audit.says());
+        assert!(!cloud.certificate("root-ca", |certificate| certificate.is_verified()));
+>>>>>>> 2269fd1 (Document and alert on what the app tells)
     }
 }
 

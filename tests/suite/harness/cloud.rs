@@ -219,8 +219,7 @@ impl Cloud {
     pub(crate) async fn handler(&self) -> Url {
         let ready =
             self.until_logged("says the handler is ready", |line| line.text.contains("app.ready")).await;
-        let ready: Value = serde_json::from_str(&ready.text).expect("a line of the handler is JSON");
-        let address = ready["address"].as_str().expect("it says where it listens");
+        let address = programs::address_in(&ready.text).expect("it says where it listens");
         Url::parse(&format!("http://{address}")).expect("an address makes a URL")
     }
 

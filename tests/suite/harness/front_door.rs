@@ -62,8 +62,8 @@ impl FrontDoor {
         let mut readers = JoinSet::new();
         readers.spawn(keep(child.stdout.take().unwrap(), log.clone()));
         readers.spawn(keep(child.stderr.take().unwrap(), log.clone()));
-        let ready = until(&log, "ready address=").await;
-        let address = ready.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        let ready = until(&log, "app.ready").await;
+        let address = programs::address_in(&ready).unwrap();
         let url = Url::parse(&format!("http://{address}/")).unwrap();
         FrontDoor { url, log, program: Program::Server(child), _readers: readers }
     }

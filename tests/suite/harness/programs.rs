@@ -16,6 +16,14 @@ pub(crate) fn program(path: &str) -> Command {
     command
 }
 
+/// Where a handler listens, once its log says so.
+pub(crate) fn address_in(log: &str) -> Option<String> {
+    let ready = log.lines().find(|line| line.contains("app.ready"))?;
+    // In front of a line the emulator says whose it is.
+    let ready: serde_json::Value = serde_json::from_str(&ready[ready.find('{')?..]).ok()?;
+    Some(ready["address"].as_str()?.to_owned())
+}
+
 /// Exit code, stdout, stderr.
 pub(crate) fn result(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("our programs print text");
