@@ -8,7 +8,8 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
@@ -21,6 +22,10 @@ use super::fields;
 
 /// The name of a line that is none of the documented events: a library's, or one for debugging.
 const OTHER: &str = "log";
+
+/// RFC 3339, as long for every line.
+const TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Writes lines to a writer chosen by level.
 pub(super) struct Lines<W>(pub(super) W);
@@ -55,11 +60,11 @@ where
         let mut own = Fields::default();
         event.record(&mut own);
         let metadata = event.metadata();
-        let message = own.0.remove("message").unwrap_or_default();
-        let name = own.0.remove("event");
+        let message = own.0.shift_remove("message").unwrap_or_default();
+        let name = own.0.shift_remove("event");
 
         let mut line = Map::new();
-        let now = OffsetDateTime::now_utc().format(&Rfc3339);
+        let now = OffsetDateTime::now_utc().format(TIME);
         line.insert("time".to_owned(), now.unwrap_or_default().into());
         line.insert("level".to_owned(), level(*metadata.level()).into());
         match name {

@@ -43,9 +43,14 @@ async fn one_verification(settings: &[(&str, &str)]) {
         .spawn()
         .expect("the handler starts");
     let mut lines = BufReader::new(handler.stdout.take().expect("it is piped")).lines();
-    let ready = lines.next_line().await.unwrap().expect("it says that it listens");
-    let ready: Value = serde_json::from_str(&ready).unwrap();
-    let function = format!("http://{}/VerifyOnUpload", ready["address"].as_str().unwrap());
+    let address = loop {
+        let line = lines.next_line().await.unwrap().expect("it says that it listens");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if let Some(address) = line["address"].as_str() {
+            break address.to_owned();
+        }
+    };
+    let function = format!("http://{address}/VerifyOnUpload");
     let body = json!({ "Data": { "event": events::upload("plant-ca") }, "Metadata": {} }).to_string();
     let answer = HTTP.post(function).header("traceparent", TRACEPARENT).body(body).send().await.unwrap();
     assert_eq!(answer.status(), 200);
