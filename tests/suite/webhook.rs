@@ -215,7 +215,7 @@ async fn a_function_with_too_little_time_says_so_with_the_command_that_gives_it_
             false => {
                 // A line that comes after it, should it come.
                 front_door.post("eventgrid", &[], "").await;
-                front_door.until_logged("without the secret").await;
+                front_door.until_logged("webhook.refused").await;
                 assert!(!front_door.log().contains(complaint), "{}", front_door.log());
             }
         }
