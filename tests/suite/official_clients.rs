@@ -23,6 +23,7 @@ use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{self, Cloud};
 use crate::harness::programs::{program, result};
+use crate::runbook;
 use installed::{Clients, Missing};
 
 /// A client's walk through an emulator of its own; or why it was not made.
@@ -39,10 +40,14 @@ struct Walked {
 }
 
 // Each walk is made once, for whoever asks first: az takes its time.
-static TUTORIAL: LazyLock<Walk> = LazyLock::new(|| az("docs/tutorial.sh"));
+static TUTORIAL: LazyLock<Walk> = LazyLock::new(|| az(&["docs/tutorial.sh"]));
 static HANDS_FREE: LazyLock<Walk> = LazyLock::new(|| {
     installed::vaults_are_found()?;
-    az("docs/hands-free.sh")
+    az(&["docs/hands-free.sh"])
+});
+static FIRST_UPLOAD: LazyLock<Walk> = LazyLock::new(|| {
+    installed::vaults_are_found()?;
+    az(&["-c", &runbook::first_upload()])
 });
 static PYTHON_DPS: LazyLock<Walk> = LazyLock::new(|| python("dps.py"));
 static PYTHON_KEY_VAULT: LazyLock<Walk> = LazyLock::new(|| {
@@ -64,6 +69,12 @@ fn the_azure_cli_walks_through_the_tutorial_as_written() {
 fn the_azure_cli_sees_keyholder_verify_what_it_uploaded() {
     let Some(said) = success(&HANDS_FREE) else { return };
     assert!(said.ends_with("isVerified: true\n"), "{said}");
+}
+
+#[test]
+fn the_azure_cli_makes_the_first_upload_as_the_runbook_has_it() {
+    let Some(said) = success(&FIRST_UPLOAD) else { return };
+    assert!(said.ends_with("verified: true\n"), "{said}");
 }
 
 #[test]
@@ -93,11 +104,11 @@ fn success(walk: &Walk) -> Option<&str> {
     }
 }
 
-/// Has bash run a script of the docs, with az on its path.
-fn az(script: &str) -> Walk {
+/// Has bash run something from the root of the repository, with az on its path.
+fn az(arguments: &[&str]) -> Walk {
     let programs = Clients::Az.programs()?;
     let mut command = program("bash");
-    command.arg(installed::root().join(script));
+    command.current_dir(installed::root()).args(arguments);
     Ok(walk(command, &programs))
 }
 

@@ -6,11 +6,35 @@ use keyholder::reason::{Answer, Reason};
 
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 
+/// The text of a section.
+fn section(heading: &str) -> &'static str {
+    let rest = RUNBOOK.split(&format!("\n## {heading}\n")).nth(1).expect("the section is there");
+    rest.split("\n## ").next().expect("a section ends with the next one")
+}
+
+/// The commands of the first upload as a script, from the root of the repository and for the emulator: what is
+/// written there, with the last command again and again until it says that the certificate is verified.
+pub(crate) fn first_upload() -> String {
+    let blocks = section("The first upload").split("```sh\n").skip(1);
+    let commands: String = blocks.map(|block| block.split("```").next().expect("a block ends")).collect();
+    let (before, look) = commands.rsplit_once("\naz ").expect("there are several");
+    format!(
+        "set -euo pipefail\n. docs/az-here.sh\ncd \"$HOME\"\n{before}\n\
+         for _ in {{1..100}}; do\n  verified=$(az {look})\n  [ \"$verified\" = true ] && break\ndone\n\
+         echo \"verified: $verified\""
+    )
+}
+
+#[test]
+fn the_readme_has_the_same_first_upload() {
+    let upload =
+        section("The first upload").split("```sh\n").nth(2).and_then(|rest| rest.split("```").next());
+    assert!(include_str!("../../README.md").contains(upload.expect("the second block is the upload")));
+}
+
 /// The rows of the table of denials: meaning and remedy, by outcome.
 fn rows() -> BTreeMap<&'static str, (&'static str, &'static str)> {
-    let section = RUNBOOK.split("\n## What a denial means\n").nth(1).expect("the section is there");
-    let section = section.split("\n## ").next().expect("a section ends with the next one");
-    let table = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let table = section("What a denial means").lines().filter_map(|line| line.strip_prefix("| `"));
     let rows = table.map(|line| {
         let cells: Vec<&str> = line.trim_end_matches('|').splitn(3, " | ").map(str::trim).collect();
         let [outcome, meaning, remedy] = cells[..] else { panic!("{line} has other than three cells") };
