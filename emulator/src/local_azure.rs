@@ -23,6 +23,8 @@ use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, W
 
 /// The function that uploads are delivered to.
 const FUNCTION: &str = "VerifyOnUpload";
+/// The function that a timer starts.
+const SWEEP: &str = "SweepUnverified";
 /// The app setting by which the app is known to the managed identity endpoint.
 const IDENTITY_HEADER: &str = "IDENTITY_HEADER";
 /// The event subscription that is there at start.
@@ -47,13 +49,15 @@ pub struct Options {
     pub app_settings: Vec<(String, String)>,
     /// Folder to write dead letters to; they can be looked at in memory either way.
     pub dead_letters: Option<PathBuf>,
+    /// A webhook that uploads are sent to instead of to the app here, which then rests.
+    pub deliver_to: Option<Endpoint>,
 }
 
 impl Options {
     /// An app in a world, with nothing special about it.
     pub fn new(world: World, ports: Ports, app: App) -> Options {
         let schema = Schema::default();
-        Options { world, ports, schema, app, app_settings: Vec::new(), dead_letters: None }
+        Options { world, ports, schema, app, app_settings: Vec::new(), dead_letters: None, deliver_to: None }
     }
 }
 
@@ -120,7 +124,7 @@ pub struct LocalAzure {
 impl LocalAzure {
     /// Starts everything; when it returns, everything answers.
     pub async fn start(options: Options) -> Result<LocalAzure, StartError> {
-        let Options { world, ports, schema, app, app_settings, dead_letters } = options;
+        let Options { world, ports, schema, app, app_settings, dead_letters, deliver_to } = options;
         let services = bind(ports.services, "ARM and the vaults", "--port").await?;
         let identity = bind(ports.identity, "managed identity", "--identity-port").await?;
         let functions = bind(ports.functions, "the Functions host", "--functions-port").await?;
@@ -150,12 +154,16 @@ impl LocalAzure {
         }
 
         let mut settings = app_environment(&site);
+        if deliver_to.is_some() {
+            settings.push((format!("AzureWebJobs.{SWEEP}.Disabled"), "true".to_owned()));
+        }
         settings.extend(app_settings);
         if let Some((_, header)) = settings.iter().rfind(|(name, _)| name == IDENTITY_HEADER) {
             emulator.with(|world, _| world.identity.set_app_header(header));
         }
         let functions_host = FunctionsHost::start(app, settings.clone(), functions, emulator.clone()).await?;
-        let endpoint = functions_host.webhook(FUNCTION);
+        let own = || Endpoint::function(function_id(FUNCTION), functions_host.webhook(FUNCTION));
+        let endpoint = deliver_to.unwrap_or_else(own);
         emulator.with(|world, _| {
             world.event_grid.set_address(url(&format!("http://{}", addresses[1])));
             // Of a group that is not there, Azure has no events either.
@@ -259,10 +267,9 @@ fn app_environment(site: &Site) -> Vec<(String, String)> {
     settings.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn event_subscription(endpoint: Url, schema: Schema) -> Subscription {
+fn event_subscription(endpoint: Endpoint, schema: Schema) -> Subscription {
     let name = EVENT_SUBSCRIPTION.parse().expect("the constant is well-formed");
     let scope = Scope::resource_group(SUBSCRIPTION, RESOURCE_GROUP);
-    let endpoint = Endpoint::function(function_id(FUNCTION), endpoint);
     let subscription = Subscription::new(name, scope, endpoint).with_dead_letters(DEAD_LETTERS);
     Subscription { filter: Filter::certificate_writes(), schema, ..subscription }
 }

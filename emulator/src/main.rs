@@ -11,6 +11,7 @@ use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
 use keyholder_emulator::{app_roles, bench, command_line, demo, up};
+use url::Url;
 
 /// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
 #[derive(Parser)]
@@ -63,6 +64,10 @@ struct Up {
     /// Folder of a function app to run instead of the built-in one (host.json, and a folder with a function.json for each function)
     #[arg(long, value_name = "DIR")]
     app: Option<PathBuf>,
+    /// Send uploads to this webhook instead of the app here, which then rests; Core Tools' is
+    /// http://localhost:7071/runtime/webhooks/eventgrid?functionName=VerifyOnUpload
+    #[arg(long, value_name = "URL")]
+    deliver_to: Option<Url>,
     /// Makes a run repeatable: verification codes, etags and ids come from it
     #[arg(long)]
     seed: Option<u64>,
@@ -114,7 +119,8 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
     let stopped = up::stopped();
     tokio::pin!(stopped);
-    let Up { port, identity_port, functions_port, strict, empty, rbac, app, seed, dead_letters } = up;
+    let Up { port, identity_port, functions_port, strict, empty, rbac, app, deliver_to, seed, dead_letters } =
+        up;
     let ports = Ports { services: port, identity: identity_port, functions: functions_port };
     let app = match app {
         Some(root) => App::from_dir(root)?,
@@ -129,8 +135,10 @@ async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let world = if empty { World::unused(seed) } else { World::tutorial(seed) };
     let world = World { strict, rbac, ..world };
+    let deliver_to = deliver_to.map(Into::into);
+    let options = Options { dead_letters, deliver_to, ..Options::new(world, ports, app) };
     let azure = tokio::select! {
-        azure = LocalAzure::start(Options { dead_letters, ..Options::new(world, ports, app) }) => azure?,
+        azure = LocalAzure::start(options) => azure?,
         () = &mut stopped => return Ok(true),
     };
     up::run(azure, io::stdout(), stopped).await;

@@ -4,10 +4,14 @@
 use std::time::Duration;
 
 use keyholder_emulator::faults::{Calls, Effect};
+use keyholder_emulator::local_azure::Options;
 use keyholder_emulator::operation::Operation;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use url::Url;
 
 use crate::harness::authority::{Authority, Family};
-use crate::harness::cloud::Cloud;
+use crate::harness::cloud::{self, Cloud};
 
 /// Longer than Event Grid waits before its second attempt.
 const SECOND_ATTEMPT: Duration = Duration::from_secs(31);
@@ -156,4 +160,23 @@ async fn an_app_that_is_killed_after_its_proof_was_taken_does_not_prove_again() 
     cloud.until_verified("plant-ca").await;
     assert_eq!(cloud.successes(Operation::Verify, "plant-ca"), 1, "{}", cloud.story());
     assert_eq!(cloud.count(Operation::Sign), 1, "{}", cloud.story());
+}
+
+#[tokio::test]
+async fn uploads_can_be_sent_elsewhere_and_then_the_app_here_rests() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let webhook =
+        format!("http://{}/runtime/webhooks/eventgrid?functionName=F", elsewhere.local_addr().unwrap());
+    let deliver_to = Some(Url::parse(&webhook).unwrap().into());
+    let cloud = Cloud::start_from(Options { deliver_to, ..cloud::options() }).await;
+    let ca = Authority::root("Plant Root", Family::P256);
+    cloud.import_ca("plant-ca", &ca).await;
+    cloud.upload("plant-ca", &ca).await;
+
+    let (connection, _) = elsewhere.accept().await.unwrap();
+    let mut lines = BufReader::new(connection).lines();
+    let request = lines.next_line().await.unwrap().unwrap();
+    assert_eq!(request, "POST /runtime/webhooks/eventgrid?functionName=F HTTP/1.1");
+    assert_eq!(cloud.count(Operation::Invoke), 0, "{}", cloud.story());
+    assert!(!cloud.certificate("plant-ca", |certificate| certificate.is_verified()));
 }

@@ -14,6 +14,7 @@ use std::process::Command;
 use flate2::bufread::DeflateDecoder;
 use keyholder::{Settings, config};
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
+use keyholder_package::cold_start::{self, ColdStart};
 use keyholder_package::{App, Requirements};
 use rawzip::ZipArchive;
 use serde_json::Value;
@@ -175,6 +176,23 @@ fn unpack(zip: &[u8], folder: &Path) {
         fs::write(&path, file.bytes).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(file.mode & 0o777)).unwrap();
     }
+}
+
+#[test]
+fn a_cold_start_ends_with_an_answer_or_says_why_not() {
+    let settings = [
+        ("KEYHOLDER_REGISTRIES", "/subscriptions/00000000-0000-0000-0000-000000000000"),
+        ("KEYHOLDER_VAULTS", "https://my-vault.vault.localhost:1"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let handler = Path::new(HANDLER);
+    let ColdStart { fastest, median, slowest, starts } = cold_start::measure(handler, &settings, 3).unwrap();
+    assert_eq!(starts, 3);
+    assert!(!fastest.is_zero() && fastest <= median && median <= slowest);
+
+    let refused = cold_start::measure(handler, &[], 1).unwrap_err().to_string();
+    assert!(refused.starts_with("it ended before it had answered"), "{refused}");
+    assert!(refused.contains("The app setting KEYHOLDER_REGISTRIES cannot be used"), "{refused}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn first_answer(handler: &Path, settings: &[(String, String)]) -> io::Result<Dur
         .env("FUNCTIONS_CUSTOMHANDLER_PORT", address.port().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::inherit());
+        .stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = Killed(command.spawn()?);
     loop {
@@ -49,7 +49,11 @@ fn first_answer(handler: &Path, settings: &[(String, String)]) -> io::Result<Dur
             return Ok(started.elapsed());
         }
         if let Some(status) = child.0.try_wait()? {
-            return Err(io::Error::other(format!("it ended before it had answered, with {status}")));
+            let mut said = String::new();
+            if let Some(mut stderr) = child.0.stderr.take() {
+                stderr.read_to_string(&mut said)?;
+            }
+            return Err(io::Error::other(format!("it ended before it had answered, with {status}: {said}")));
         }
         if started.elapsed() > PATIENCE {
             return Err(io::Error::other("it did not answer in 30 s"));

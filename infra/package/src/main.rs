@@ -26,6 +26,9 @@ struct Arguments {
     /// Pack this program instead of building one; x86-64 Linux, with OpenSSL inside
     #[arg(long, value_name = "FILE")]
     handler: Option<PathBuf>,
+    /// Fail where there would be a warning, if the handler may not start on every Functions image
+    #[arg(long)]
+    every_image: bool,
 }
 
 fn main() -> ExitCode {
@@ -55,26 +58,41 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let size = program.len();
     let requirements = checked(&program).map_err(|problem| format!("{}: {problem}", handler.display()))?;
 
+    let warning = warning(&requirements);
+    if arguments.every_image {
+        warning.clone().map_or(Ok(()), Err)?;
+    }
+
     let app = App::assemble(&repository, program)?;
     let zip = app.zip()?;
     let folder = repository.join(FOLDER);
     app.write(&folder)?;
     fs::write(repository.join(ZIP), &zip).map_err(|error| format!("{ZIP} cannot be written: {error}"))?;
 
-    let needs = requirements.glibc.map_or("static".to_owned(), |glibc| format!("needs {glibc}"));
-    println!("handler     {}  x86-64 Linux, {needs}", megabytes(size));
+    println!("handler     {}  x86-64 Linux, {}", megabytes(size), needs(&requirements));
     println!("zip         {}  {ZIP}", megabytes(zip.len()));
     println!("folder                {FOLDER}");
     println!("cold start  {}", cold(&folder));
-    if !requirements.suits_every_image() {
-        let message = format!(
-            "this handler {needs}, and the oldest Functions image has {OLDEST_GLIBC}: it may not start in Azure. It was \
-             linked against this machine's C library; to have it linked against that one: python3 -m pip install \
-             cargo-zigbuild, and again"
-        );
-        eprintln!("\nWARNING: {message}");
+    if let Some(warning) = warning {
+        eprintln!("\nWARNING: {warning}");
     }
     Ok(())
+}
+
+fn needs(requirements: &Requirements) -> String {
+    requirements.glibc.map_or("static".to_owned(), |glibc| format!("needs {glibc}"))
+}
+
+/// What is to be said about a handler that an image may be too old for.
+fn warning(requirements: &Requirements) -> Option<String> {
+    (!requirements.suits_every_image()).then(|| {
+        format!(
+            "this handler {}, and the oldest Functions image has {OLDEST_GLIBC}: it may not start in Azure. It was \
+             linked against this machine's C library. To have it linked against that one, install cargo-zigbuild, as \
+             infra/README.md says, and run this again",
+            needs(requirements)
+        )
+    })
 }
 
 fn build(repository: &Path) -> Result<PathBuf, Box<dyn Error>> {

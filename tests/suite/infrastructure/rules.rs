@@ -285,7 +285,7 @@ fn azure_yaml(project: &Project) -> Violations {
     let scripts = scripts.into_iter().filter(|path| root().join(path).exists());
     let plain = scripts.filter(|path| !is_executable(&root().join(path)));
     violations.extend(plain.map(|path| format!("azure.yaml: {path} is not executable")));
-    let others = commands.into_iter().filter(|command| *command != keyholder_package::COMMAND);
+    let others = commands.into_iter().filter(|command| !command.starts_with(keyholder_package::COMMAND));
     violations.extend(others.map(|command| format!("azure.yaml: {command:?} does not package the app")));
     let unmade = value("dist").into_iter().filter(|dist| *dist != keyholder_package::FOLDER);
     violations.extend(unmade.map(|dist| format!("azure.yaml: nothing makes {dist}")));
