@@ -14,6 +14,7 @@ mod faults;
 mod guard;
 mod journal;
 mod moment;
+mod openapi;
 mod overview;
 mod registries;
 mod server;

@@ -15,12 +15,14 @@ use serde::de::DeserializeOwned;
 use super::call::{Call, Visitor};
 use super::carry_out::Control;
 use super::error::ControlError;
-use super::{guard, stream, visit};
+use super::{guard, openapi, stream, visit};
 
 /// The journal as it is written. Not in the table of calls, for its answer has no end.
 pub(super) const STREAM: &str = "/_emulator/journal/stream";
 /// The CA that clients of the TLS port have to trust, for those who fetch it rather than read the file.
 pub(super) const CA: &str = "/_emulator/ca.pem";
+/// What describes all of it.
+pub(super) const DESCRIPTION: &str = "/_emulator/openapi.json";
 /// A snapshot of a large world has some megabytes.
 const MAX_BODY: usize = 64 << 20;
 
@@ -33,6 +35,7 @@ impl Control {
         routes
             .route(STREAM, get(stream::follow))
             .route(CA, get(ca))
+            .route(DESCRIPTION, get(description))
             .method_not_allowed_fallback(not_allowed)
             .route("/_emulator/{*path}", any(unknown))
             .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -102,6 +105,10 @@ fn read_body<C: Call>(body: &[u8]) -> Result<C::Body, ControlError> {
 async fn ca(State(control): State<Control>) -> Result<Response, ControlError> {
     let pem = control.ca_pem()?.to_vec();
     Ok(([(CONTENT_TYPE, "application/x-pem-file")], pem).into_response())
+}
+
+async fn description() -> Response {
+    json(&openapi::document())
 }
 
 async fn unknown(uri: Uri) -> ControlError {
