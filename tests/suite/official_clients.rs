@@ -49,11 +49,12 @@ static FIRST_UPLOAD: LazyLock<Walk> = LazyLock::new(|| {
     installed::vaults_are_found()?;
     az(&["-c", &runbook::first_upload()])
 });
-static PYTHON_DPS: LazyLock<Walk> = LazyLock::new(|| python("dps.py"));
+static PYTHON_DPS: LazyLock<Walk> = LazyLock::new(|| python(Clients::Sdks, "dps.py"));
 static PYTHON_KEY_VAULT: LazyLock<Walk> = LazyLock::new(|| {
     installed::vaults_are_found()?;
-    python("key_vault.py")
+    python(Clients::Sdks, "key_vault.py")
 });
+static CONTROL_API: LazyLock<Walk> = LazyLock::new(|| python(Clients::Judges, "control.py"));
 static RUST: LazyLock<Walk> = LazyLock::new(|| Ok(rust()));
 
 #[test]
@@ -88,6 +89,12 @@ fn the_python_sdks_of_key_vault_meet_what_they_expect() {
 }
 
 #[test]
+fn validators_of_others_take_the_control_api_for_what_it_says_it_is() {
+    let Some(said) = success(&CONTROL_API) else { return };
+    assert_eq!(said, "everything is as described\n");
+}
+
+#[test]
 fn the_rust_sdk_serves_the_app_in_both_key_modes() {
     success(&RUST);
 }
@@ -112,9 +119,9 @@ fn az(arguments: &[&str]) -> Walk {
     Ok(walk(command, &programs))
 }
 
-/// Has Python run a program that uses the SDKs.
-fn python(program_name: &str) -> Walk {
-    let programs = Clients::Sdks.programs()?;
+/// Has Python run a program that uses what is installed for it.
+fn python(clients: Clients, program_name: &str) -> Walk {
+    let programs = clients.programs()?;
     let mut command = program(programs.join("python").to_str().expect("paths of the repository are text"));
     // Nothing is left behind between the sources.
     command.arg("-B").arg(installed::root().join("tests/clients").join(program_name));

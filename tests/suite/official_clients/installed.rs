@@ -14,6 +14,8 @@ const WISH: &str = "KEYHOLDER_CLIENTS";
 pub(super) enum Clients {
     Az,
     Sdks,
+    /// No clients of Azure, but of any OpenAPI description.
+    Judges,
 }
 
 /// Why a client cannot be driven here, and what would change that.
@@ -26,6 +28,7 @@ impl Clients {
         let name = match self {
             Clients::Az => "az",
             Clients::Sdks => "sdks",
+            Clients::Judges => "judges",
         };
         let folder = root().join("target/clients").join(name);
         let installed = std::fs::read_to_string(folder.join("installed.txt")).unwrap_or_default();
@@ -41,6 +44,7 @@ impl Clients {
         match self {
             Clients::Az => include_str!("../../clients/az.txt"),
             Clients::Sdks => include_str!("../../clients/sdks.txt"),
+            Clients::Judges => include_str!("../../clients/judges.txt"),
         }
     }
 }
