@@ -16,8 +16,9 @@ pub type AzureVerifier = Verifier<Arm, KeyVaults>;
 
 /// Wires it.
 pub fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> azure_core::Result<AzureVerifier> {
-    let credential = identity::credential(&settings.identity, http_client::azure_options(client))?;
-    verifier_with(settings, &credential, client)
+    // The SDK's credentials fetch one token at a time, whoever it is for; two of them fetch both at once.
+    let credential = || identity::credential(&settings.identity, http_client::azure_options(client));
+    wire(settings, &credential()?, &credential()?, client)
 }
 
 /// Wires it with a credential from elsewhere, whatever the settings say about identity.
@@ -26,8 +27,16 @@ pub fn verifier_with(
     credential: &Arc<dyn TokenCredential>,
     client: &Arc<dyn HttpClient>,
 ) -> azure_core::Result<AzureVerifier> {
-    let arm = Arm::new(client.clone(), credential.clone(), settings.arm_endpoint.clone());
-    let options = http_client::azure_options(client);
-    let vaults = KeyVaults::new(&settings.vaults, settings.key_access, credential, &options)?;
+    wire(settings, credential, credential, client)
+}
+
+fn wire(
+    settings: &Settings,
+    for_arm: &Arc<dyn TokenCredential>,
+    for_vaults: &Arc<dyn TokenCredential>,
+    client: &Arc<dyn HttpClient>,
+) -> azure_core::Result<AzureVerifier> {
+    let arm = Arm::new(client.clone(), for_arm.clone(), settings.arm_endpoint.clone());
+    let vaults = KeyVaults::new(&settings.vaults, settings.key_access, for_vaults, client)?;
     Ok(Verifier::new(arm, vaults, settings.registries.clone(), settings.limits))
 }

@@ -1,4 +1,4 @@
-//! Who the app is: the credential that every Azure client here shares.
+//! Who the app is: the credential of every Azure client here.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use azure_identity::{
 use crate::config::Identity;
 use crate::error::{self, CallError};
 
-/// Builds the credential a setting names. One object serves all clients, because it holds the token cache.
+/// Builds the credential a setting names. All clients of one audience share one, because it holds the token cache.
 pub fn credential(
     identity: &Identity,
     client_options: ClientOptions,

@@ -8,6 +8,7 @@
 //!
 //! This crate knows neither HTTP servers nor the emulator.
 
+mod ahead;
 pub mod azure;
 pub mod ca;
 pub mod certificate_id;

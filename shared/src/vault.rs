@@ -97,8 +97,19 @@ pub enum ReadError {
 
 /// Where CA keys live.
 pub trait Vault: Send + Sync {
-    /// Looks for a CA without reading any key material.
-    fn find(&self, wanted: Wanted<'_>) -> impl Future<Output = Result<Search, CallError>> + Send;
+    /// What a first, narrow look has seen.
+    type Glimpse: Send;
+
+    /// Looks where the CA is most likely, under its name in the registry. Which CA is wanted need not be known yet,
+    /// so it can go on while the registry is asked. Reads no key material.
+    fn glimpse(&self, name: &str) -> impl Future<Output = Self::Glimpse> + Send;
+
+    /// Looks for a CA without reading any key material, beginning with what a glimpse at its name has seen.
+    fn find(
+        &self,
+        wanted: Wanted<'_>,
+        glimpse: Self::Glimpse,
+    ) -> impl Future<Output = Result<Search, CallError>> + Send;
 
     /// Has a key sign a digest.
     fn sign(

@@ -103,11 +103,6 @@ impl Verification {
         }
     }
 
-    /// The certificate it is about.
-    pub fn id(&self) -> &CertificateId {
-        &self.id
-    }
-
     /// Begins, unless the allow-list says that this certificate is none of our business.
     pub fn begin(&mut self, served: &Registries) -> Next {
         match served.serving(self.id.registry()) {
@@ -120,6 +115,11 @@ impl Verification {
                 served: served.clone(),
             })),
         }
+    }
+
+    /// Whether it knows a CA, so that a look need not be followed by a search.
+    pub fn has_found(&self) -> bool {
+        self.found.is_some()
     }
 
     /// The registry was looked at.

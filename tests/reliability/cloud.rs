@@ -223,6 +223,13 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// How many calls were made on it.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Wire")
@@ -305,14 +312,18 @@ fn asked(request: &Request) -> http::Request<Bytes> {
     asked.body(Bytes::copy_from_slice(body)).unwrap()
 }
 
+/// With the moment from which on another is fetched.
+type Token = (String, OffsetDateTime);
+
 /// The managed identity, asked for through the same wire: where the SDK's own credential looks for its endpoint
 /// is the process's environment, which tests share.
 #[derive(Debug)]
 struct Managed {
     client: Arc<dyn HttpClient>,
     clock: Emulator,
-    /// Tokens by resource, until five minutes before they expire, as the SDK's credential keeps them.
-    tokens: Mutex<HashMap<String, (String, OffsetDateTime)>>,
+    /// Tokens by resource, until five minutes before they expire, as the SDK's credential keeps them. Whoever asks
+    /// for one that is being fetched waits for it.
+    tokens: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Token>>>>>,
 }
 
 #[async_trait]
@@ -324,11 +335,12 @@ impl TokenCredential for Managed {
     ) -> azure_core::Result<AccessToken> {
         let resource = scopes[0].strip_suffix("/.default").unwrap_or(scopes[0]);
         let expires = OffsetDateTime::now_utc() + Duration::from_secs(3600);
-        let kept = self.tokens.lock().unwrap().get(resource).cloned();
-        if let Some((token, until)) = kept
-            && until > self.clock.now()
+        let kept = self.tokens.lock().unwrap().entry(resource.to_owned()).or_default().clone();
+        let mut kept = kept.lock().await;
+        if let Some((token, until)) = &*kept
+            && *until > self.clock.now()
         {
-            return Ok(AccessToken::new(token, expires));
+            return Ok(AccessToken::new(token.clone(), expires));
         }
         let url = format!("http://127.0.0.1:8081/msi/token?api-version=2019-08-01&resource={resource}");
         let mut request = Request::new(url.parse()?, Method::Get);
@@ -345,7 +357,7 @@ impl TokenCredential for Managed {
         let body: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
         let token = body["access_token"].as_str().ok_or_else(|| failed("no token".to_owned()))?;
         let until = self.clock.now() + Duration::from_secs(55 * 60);
-        self.tokens.lock().unwrap().insert(resource.to_owned(), (token.to_owned(), until));
+        *kept = Some((token.to_owned(), until));
         Ok(AccessToken::new(token.to_owned(), expires))
     }
 }

@@ -21,6 +21,7 @@ mod interleavings;
 mod kills;
 mod outages;
 mod process;
+mod round_trips;
 mod scale_out;
 mod schedules;
 mod soak;

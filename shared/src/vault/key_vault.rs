@@ -1,36 +1,45 @@
 //! Azure Key Vault. Several vaults, searched in order.
 //!
-//! The cheapest place is looked at first: the certificate of the same name is one call. Only if that is not
-//! the CA is the vault's list read, then the older versions of the certificate of that name (a CA that was
+//! The cheapest place is looked at first: the certificate of the same name is one call, and in the first vault it
+//! is made before it is known which CA is wanted. Only if that is not the CA is the vault's list read, then the older versions of the certificate of that name (a CA that was
 //! renewed in the vault and not yet in the registry), and, where pulling keys is allowed, the secret of that
 //! name.
 
 pub mod answer;
 mod calls;
+mod gate;
 mod remedy;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use azure_core::credentials::TokenCredential;
-use azure_core::http::ClientOptions;
+use azure_core::http::HttpClient;
+use tracing::debug;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::directory::Directory;
 use super::object_id::is_name;
 use super::{Found, KeyUse, ObjectId, ReadError, Search, Sighting, Vault, Wanted};
+use crate::ahead::Ahead;
 use crate::ca::SignatureAlgorithm;
 use crate::config::KeyAccess;
 use crate::error::CallError;
+use crate::http_client;
 use crate::proof::RawSignature;
 use crate::pulled_key::PulledKey;
 pub use answer::Certificate;
 use calls::Calls;
+use gate::Gate;
 
 /// The vaults of the settings.
 pub struct KeyVaults {
     vaults: Vec<KeyVault>,
     access: KeyAccess,
+    credential: Arc<dyn TokenCredential>,
+    /// Whether somebody has come by the first vault, and with that has fetched a token for it.
+    opened: AtomicBool,
 }
 
 struct KeyVault {
@@ -44,12 +53,30 @@ impl KeyVaults {
         urls: &[Url],
         access: KeyAccess,
         credential: &Arc<dyn TokenCredential>,
-        options: &ClientOptions,
+        client: &Arc<dyn HttpClient>,
     ) -> azure_core::Result<KeyVaults> {
         let vaults = urls.iter().map(|url| {
-            Ok(KeyVault { calls: Calls::new(url, credential, options)?, directory: Directory::default() })
+            let gate: Arc<dyn HttpClient> = Arc::new(Gate::new(client.clone()));
+            let calls = Calls::new(url, credential, &http_client::azure_options(&gate))?;
+            Ok(KeyVault { calls, directory: Directory::default() })
         });
-        Ok(KeyVaults { vaults: vaults.collect::<azure_core::Result<_>>()?, access })
+        Ok(KeyVaults {
+            vaults: vaults.collect::<azure_core::Result<_>>()?,
+            access,
+            credential: credential.clone(),
+            opened: AtomicBool::new(false),
+        })
+    }
+
+    /// In a new process, fetches the token that the vault is going to ask for while it is still being asked. A
+    /// failure is that of the call that needs the token, if any does.
+    async fn fetch_token(&self, vault: &KeyVault) {
+        if let Some(scope) = gate::likely_scope(vault.calls.vault())
+            && !self.opened.swap(true, Ordering::Relaxed)
+            && let Err(error) = self.credential.get_token(&[&scope], None).await
+        {
+            debug!(%error, scope, "no token in advance");
+        }
     }
 
     fn calls(&self, object: &ObjectId) -> &Calls {
@@ -59,10 +86,26 @@ impl KeyVaults {
 }
 
 impl Vault for KeyVaults {
-    async fn find(&self, wanted: Wanted<'_>) -> Result<Search, CallError> {
+    /// What the first vault has as the certificate of that name. The others are asked only if they have
+    /// to be: each would be a call more, and one that is slow would hold up what the first could answer.
+    type Glimpse = Result<Option<Certificate>, CallError>;
+
+    async fn glimpse(&self, name: &str) -> Self::Glimpse {
+        match self.vaults.first() {
+            Some(vault) => Ahead::new(self.fetch_token(vault)).beside(vault.of_name(name)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn find(&self, wanted: Wanted<'_>, glimpse: Self::Glimpse) -> Result<Search, CallError> {
+        let mut glimpse = Some(glimpse);
         let mut sightings = Vec::new();
         for vault in &self.vaults {
-            match vault.find(wanted, self.access).await? {
+            let same_name = match glimpse.take() {
+                Some(seen) => seen,
+                None => vault.of_name(wanted.name).await,
+            };
+            match vault.find(wanted, same_name, self.access).await? {
                 Search::Missing(seen) => sightings.extend(seen),
                 found @ Search::Found(_) => return Ok(found),
             }
@@ -88,13 +131,21 @@ impl Vault for KeyVaults {
 }
 
 impl KeyVault {
-    async fn find(&self, wanted: Wanted<'_>, access: KeyAccess) -> Result<Search, CallError> {
-        // Names go into paths as they are, and the registry's naming rule allows more than the vault's.
-        let name = Some(wanted.name).filter(|name| is_name(name));
-        let same_name = match name {
-            Some(name) => visible(self.calls.certificate(name, None).await, access)?.flatten(),
-            None => None,
-        };
+    async fn of_name(&self, name: &str) -> Result<Option<Certificate>, CallError> {
+        match name_here(name) {
+            Some(name) => self.calls.certificate(name, None).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn find(
+        &self,
+        wanted: Wanted<'_>,
+        same_name: Result<Option<Certificate>, CallError>,
+        access: KeyAccess,
+    ) -> Result<Search, CallError> {
+        let name = name_here(wanted.name);
+        let same_name = visible(same_name, access)?.flatten();
         if let Some(certificate) = &same_name
             && certificate.ca.thumbprint() == wanted.thumbprint
         {
@@ -147,6 +198,11 @@ impl KeyVault {
     fn nothing(&self) -> Search {
         Search::Missing(vec![Sighting::Nothing(self.calls.vault().clone())])
     }
+}
+
+/// Names go into paths as they are, and the registry's naming rule allows more than the vault's.
+fn name_here(name: &str) -> Option<&str> {
+    Some(name).filter(|name| is_name(name))
 }
 
 /// An app that may pull keys need not have the right to read certificates. What it may not see is not there

@@ -8,7 +8,9 @@ use tracing::{Instrument, info, warn};
 
 use super::Verifier;
 use super::course::{Course, Step, milliseconds};
+use crate::ahead::Ahead;
 use crate::ca::CaCertificate;
+use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::outcome::{Failure, Outcome, Trouble};
@@ -37,28 +39,48 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     pub(super) async fn run(&self, upload: &Upload, deadline: Instant, course: &mut Course) -> Outcome {
         let mut run = Verification::new(upload.clone());
         let mut next = run.begin(&self.served);
+        let mut glimpse = None;
         loop {
             let Some(step) = Step::of(&next) else {
                 let Next::Finish(outcome) = next else { unreachable!("every other step has a name") };
                 return outcome;
             };
             let begun = Instant::now();
-            next = self.take(next, &mut run, deadline, course).instrument(step.span()).await;
+            let taken = self.take(next, &upload.id, &mut run, &mut glimpse, deadline, course);
+            next = taken.instrument(step.span()).await;
             course.spent(step, begun);
         }
     }
 
-    /// Takes one step, which leads to the next.
-    async fn take(&self, next: Next, run: &mut Verification, deadline: Instant, course: &mut Course) -> Next {
-        let id = &run.id().clone();
+    /// Takes one step, which leads to the next. A look that may lead to a search is made together with a glimpse
+    /// into the vault.
+    async fn take<'r>(
+        &'r self,
+        next: Next,
+        id: &'r CertificateId,
+        run: &mut Verification,
+        glimpse: &mut Option<Ahead<'r, V::Glimpse>>,
+        deadline: Instant,
+        course: &mut Course,
+    ) -> Next {
         match next {
-            Next::Look => match self.registry.get(id).await {
-                Ok(registered) => {
-                    registered.iter().for_each(|registered| course.saw(id, registered, (self.now)()));
-                    run.looked(registered)
-                }
-                Err(error) => run.failed(error),
-            },
+            Next::Look => {
+                let look = self.registry.get(id);
+                let mut ahead = (!run.has_found()).then(|| Ahead::new(self.vault.glimpse(id.name())));
+                let looked = match &mut ahead {
+                    Some(ahead) => ahead.beside(look).await,
+                    None => look.await,
+                };
+                let next = match looked {
+                    Ok(registered) => {
+                        registered.iter().for_each(|registered| course.saw(id, registered, (self.now)()));
+                        run.looked(registered)
+                    }
+                    Err(error) => run.failed(error),
+                };
+                *glimpse = ahead.filter(|_| matches!(next, Next::Search(_)));
+                next
+            }
             Next::Wait { nth, at_least, error } => {
                 let pause = pause(nth, at_least);
                 if pause >= deadline.saturating_duration_since(Instant::now()) {
@@ -78,7 +100,11 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             }
             Next::Search(registered) => {
                 let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
-                match self.vault.find(wanted).await {
+                let seen = match glimpse.take() {
+                    Some(glimpse) => glimpse.result().await,
+                    None => self.vault.glimpse(id.name()).await,
+                };
+                match self.vault.find(wanted, seen).await {
                     Ok(search) => run.searched(registered, search, (self.now)()),
                     Err(error) => run.failed(error),
                 }

@@ -152,7 +152,11 @@ struct OneKey {
 }
 
 impl Vault for &OneKey {
-    async fn find(&self, _wanted: Wanted<'_>) -> Result<Search, CallError> {
+    type Glimpse = ();
+
+    async fn glimpse(&self, _name: &str) {}
+
+    async fn find(&self, _wanted: Wanted<'_>, (): ()) -> Result<Search, CallError> {
         let (object, key) = match &self.secret {
             Some(_) if self.refuses.is_none() => (object(Kind::Secret), KeyUse::ReadSecret),
             _ => {
