@@ -11,6 +11,7 @@ use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
 use keyholder_emulator::{app_roles, bench, command_line, demo, up};
+use keyholder_functions::signals::stopped;
 use url::Url;
 
 /// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
@@ -96,7 +97,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
-    let stopped = up::stopped();
+    let stopped = stopped();
     tokio::pin!(stopped);
     let world = World { strict: true, ..World::tutorial(seed) };
     let options =
@@ -105,8 +106,7 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
         azure = LocalAzure::start(options) => azure?,
         () = &mut stopped => return Ok(false),
     };
-    let color =
-        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = demo::wants_color(io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
     let story = tokio::select! {
         story = demo::run(&azure, io::stdout(), color) => story.map_err(Into::into),
         () = &mut stopped => Ok(false),
@@ -117,7 +117,7 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 
 #[tokio::main]
 async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
-    let stopped = up::stopped();
+    let stopped = stopped();
     tokio::pin!(stopped);
     let Up { port, identity_port, functions_port, strict, empty, rbac, app, deliver_to, seed, dead_letters } =
         up;
@@ -148,7 +148,7 @@ async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
 #[tokio::main]
 #[allow(clippy::print_stderr)]
 async fn run_bench(arguments: bench::Arguments) -> Result<bool, Box<dyn Error>> {
-    let stopped = up::stopped();
+    let stopped = stopped();
     let say = |what: &str| eprintln!("{what} …");
     let this_program = std::env::current_exe()?;
     let mut out = io::stdout();

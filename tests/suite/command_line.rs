@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Child;
 
-use crate::harness::programs::{EMULATOR, address_in, program, result, terminate};
+use crate::harness::programs::{EMULATOR, address_in, program, result, signal};
 
 const FREE_PORTS: [&str; 6] = ["--port", "0", "--identity-port", "0", "--functions-port", "0"];
 
@@ -79,7 +79,7 @@ fn a_demo_that_is_stopped_is_no_success_and_leaves_nothing_behind() {
     while line.trim().is_empty() {
         assert_ne!(output.read_line(&mut line).unwrap(), 0, "{}", rest(&mut child));
     }
-    terminate(child.id());
+    signal(child.id(), "TERM");
     let mut told = String::new();
     output.read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
@@ -88,6 +88,12 @@ fn a_demo_that_is_stopped_is_no_success_and_leaves_nothing_behind() {
 
 #[test]
 fn the_emulator_says_where_everything_is_and_stops_when_told() {
+    for name in ["TERM", "INT"] {
+        says_where_everything_is_and_stops_at(name);
+    }
+}
+
+fn says_where_everything_is_and_stops_at(name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut up = Up::start(folder.path());
     let arm = up.address("ARM ");
@@ -101,7 +107,7 @@ fn the_emulator_says_where_everything_is_and_stops_when_told() {
     let handler = address_in(&up.printed).expect("it was there a moment ago");
     TcpStream::connect(&handler).expect("the handler listens");
 
-    terminate(up.child.id());
+    signal(up.child.id(), name);
     let mut rest = String::new();
     up.output.read_to_string(&mut rest).unwrap();
     assert_eq!(up.child.wait().unwrap().code(), Some(0), "{rest}");
@@ -109,6 +115,17 @@ fn the_emulator_says_where_everything_is_and_stops_when_told() {
     assert_eq!(left_behind(folder.path()), Vec::<String>::new());
     assert!(TcpStream::connect(&handler).is_err(), "the handler outlived the emulator");
     assert!(TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "the emulator still listens");
+}
+
+#[test]
+fn a_script_can_rely_on_the_ports() {
+    let (code, stdout, _) = result(&program(EMULATOR).args(["up", "--help"]).output().unwrap());
+    assert_eq!(code, Some(0));
+    for (option, port) in [("--port", 8443), ("--identity-port", 8081), ("--functions-port", 7071)] {
+        let (_, help) = stdout.split_once(&format!("{option} <")).expect(option);
+        let default = help.split_once("[default: ").map(|(_, rest)| rest.starts_with(&format!("{port}]")));
+        assert_eq!(default, Some(true), "{option}: {help}");
+    }
 }
 
 #[test]

@@ -51,7 +51,9 @@ pub fn arm_list(data: &[u8]) {
     let registry = RegistryId::parse(REGISTRY).expect("an id");
     let (arm, peer) = listing(data);
     let listed = arm.certificates(&registry).now_or_never().expect("nothing is waited for");
-    each_readable(listed, |(id, _)| assert_eq!(CertificateId::parse(&id.path()).as_ref(), Ok(&id)));
+    each_readable(listed, |listed| {
+        assert_eq!(CertificateId::parse(&listed.id.path()).as_ref(), Ok(&listed.id));
+    });
     peer.assert_was_asked_here_alone();
 
     let group = REGISTRY.split("/providers/").next().expect("it begins with its group");
