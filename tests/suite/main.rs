@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod answers;
 mod audit;
 mod bench;
 mod canary;

@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST};
@@ -15,9 +14,10 @@ use keyholder_emulator::{Emulator, World};
 
 use super::installed::{self, Clients};
 use super::{HANDS_FREE, PYTHON_DPS, PYTHON_KEY_VAULT, RUST, TUTORIAL, Walk};
+use crate::harness::page;
 use crate::replay::Conversation;
 
-const REWRITE: &str = "KEYHOLDER_REWRITE";
+const PAGE: &str = "docs/coverage.md";
 
 const INTRODUCTION: &str = "\
 # Coverage
@@ -53,10 +53,7 @@ fn the_page_says_what_was_driven() {
         let mut operations = HashSet::new();
         for walk in walks {
             if super::success(walk).is_none() {
-                assert!(
-                    std::env::var_os(REWRITE).is_none(),
-                    "without the clients the page cannot be rewritten"
-                );
+                assert!(!page::is_rewriting(), "without the clients {PAGE} cannot be rewritten");
                 return;
             }
             operations.extend(walk.iter().flat_map(|walked| &walked.drove));
@@ -65,31 +62,20 @@ fn the_page_says_what_was_driven() {
     }
     let page = page(&clients, &super::runtime().block_on(replayed()), &asked_by_us());
 
-    if std::env::var_os(REWRITE).is_some() {
-        std::fs::write(path(), &page).expect("the page is written");
-    }
-    assert_eq!(written(), page, "docs/coverage.md is not what was driven; {REWRITE}=1 rewrites it");
+    page::hold(PAGE, &page);
 }
 
 /// Holds without any client, so that whoever adds an operation hears of the page at once.
 #[test]
 fn every_operation_has_its_row() {
-    if std::env::var_os(REWRITE).is_some() {
+    if page::is_rewriting() {
         return;
     }
-    let page = written();
+    let page = std::fs::read_to_string(installed::root().join(PAGE)).expect("there is a page");
     let rows: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let operations: Vec<&str> = Operation::ALL.iter().map(|operation| operation.name()).collect();
-    assert_eq!(rows, operations, "docs/coverage.md has other rows; its first lines say how to rewrite it");
-}
-
-fn path() -> PathBuf {
-    installed::root().join("docs/coverage.md")
-}
-
-fn written() -> String {
-    std::fs::read_to_string(path()).expect("there is a page")
+    assert_eq!(rows, operations, "{PAGE} has other rows; its first lines say how to rewrite it");
 }
 
 /// What the recordings ask for, each under its year.
