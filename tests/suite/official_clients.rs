@@ -55,6 +55,10 @@ static PYTHON_KEY_VAULT: LazyLock<Walk> = LazyLock::new(|| {
     python(Clients::Sdks, "key_vault.py")
 });
 static CONTROL_API: LazyLock<Walk> = LazyLock::new(|| python(Clients::Judges, "control.py"));
+static PYTHON_IDENTITY: LazyLock<Walk> = LazyLock::new(|| {
+    installed::vaults_are_found()?;
+    python(Clients::Sdks, "identity.py")
+});
 static RUST: LazyLock<Walk> = LazyLock::new(|| Ok(rust()));
 
 #[test]
@@ -92,6 +96,11 @@ fn the_python_sdks_of_key_vault_meet_what_they_expect() {
 fn validators_of_others_take_the_control_api_for_what_it_says_it_is() {
     let Some(said) = success(&CONTROL_API) else { return };
     assert_eq!(said, "everything is as described\n");
+}
+
+#[test]
+fn the_python_sdk_of_identity_gets_tokens_in_each_way_there_is() {
+    success(&PYTHON_IDENTITY);
 }
 
 #[test]
