@@ -69,6 +69,9 @@ struct Up {
     /// http://localhost:7071/runtime/webhooks/eventgrid?functionName=VerifyOnUpload
     #[arg(long, value_name = "URL")]
     deliver_to: Option<Url>,
+    /// Have the Functions host ask its callers for keys, as it does in Azure
+    #[arg(long)]
+    enable_auth: bool,
     /// Makes a run repeatable: verification codes, etags and ids come from it
     #[arg(long)]
     seed: Option<u64>,
@@ -119,13 +122,14 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
     let stopped = stopped();
     tokio::pin!(stopped);
-    let Up { port, identity_port, functions_port, strict, empty, rbac, app, deliver_to, seed, dead_letters } =
-        up;
+    let Up { port, identity_port, functions_port, strict, empty, .. } = up;
+    let Up { rbac, app, deliver_to, enable_auth, seed, dead_letters, .. } = up;
     let ports = Ports { services: port, identity: identity_port, functions: functions_port };
     let app = match app {
         Some(root) => App::from_dir(root)?,
         None => built_in()?,
     };
+    let app = if enable_auth { app.asking_for_keys() } else { app };
     let rbac = match rbac {
         None => Rbac::off(),
         // The app of `up` may pull keys out of secrets.

@@ -38,6 +38,8 @@ fn greeting(azure: &LocalAzure) -> String {
     let (arm, identity, control) = (azure.arm(), azure.identity(), azure.control_url());
     let arm = arm.as_str().trim_end_matches('/');
     let functions = azure.functions_host().webhook("VerifyOnUpload");
+    let master_key = azure.functions_host().master_key();
+    let master_key = master_key.map(|key| format!("\n  its master key  {key}")).unwrap_or_default();
     let authority = azure.authority();
     let ca = azure.ca_file().display();
     let seed = azure.control().overview().seed;
@@ -46,7 +48,7 @@ fn greeting(azure: &LocalAzure) -> String {
 ARM               {arm}
 managed identity  {identity}
 Entra ID          {authority}
-Functions host    {functions}
+Functions host    {functions}{master_key}
 control API       {control}
 CA to trust       {ca}
 seed              {seed}

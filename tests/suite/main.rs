@@ -11,6 +11,7 @@ mod command_line;
 mod control;
 mod deliveries;
 mod demo;
+mod event_grid;
 mod failures;
 mod finding;
 mod fuzz_smoke;

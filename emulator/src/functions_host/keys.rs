@@ -52,20 +52,20 @@ impl Keys {
         self.values().event_grid.clone()
     }
 
-    /// Turns a caller away who lacks the key.
-    pub(super) fn check(&self, request: &Request, door: Door) -> Result<(), Response> {
+    /// The status that turns a caller away who lacks the key.
+    pub(super) fn check(&self, request: &Request, door: Door) -> Result<(), StatusCode> {
         let sent = exchange::header_text(request, "x-functions-key").map(str::to_owned);
         let Some(key) = sent.or_else(|| exchange::query(request, "code")) else {
-            return Err(exchange::empty(StatusCode::UNAUTHORIZED));
+            return Err(StatusCode::UNAUTHORIZED);
         };
         let Values { master, event_grid, host } = &*self.values();
         let opens = key == *master || (key == *event_grid && door == Door::EventGrid);
         if opens {
             Ok(())
         } else if key == *event_grid || key == *host {
-            Err(exchange::empty(StatusCode::FORBIDDEN))
+            Err(StatusCode::FORBIDDEN)
         } else {
-            Err(exchange::empty(StatusCode::UNAUTHORIZED))
+            Err(StatusCode::UNAUTHORIZED)
         }
     }
 
@@ -146,8 +146,7 @@ mod tests {
         ] {
             let target = query.map_or("/".to_owned(), |key| format!("/?code={key}"));
             let request = request("POST", &target, header, "");
-            let status =
-                |door| keys.check(&request, door).err().map_or(200, |refusal| refusal.status().as_u16());
+            let status = |door| keys.check(&request, door).err().map_or(200, |status| status.as_u16());
             assert_eq!(
                 (status(Door::EventGrid), status(Door::Admin)),
                 (event_grid, admin),

@@ -62,8 +62,8 @@ impl Front {
             } else {
                 webhook::is_for(request).then_some(Door::EventGrid)
             };
-            if let Some(Err(refusal)) = door.map(|door| keys.check(request, door)) {
-                return refusal;
+            if let Some(Err(status)) = door.map(|door| keys.check(request, door)) {
+                return exchange::empty(status);
             }
             if let Some(shown) = keys.answer(request) {
                 return shown;
