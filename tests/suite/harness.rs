@@ -13,6 +13,7 @@ pub(crate) mod page;
 pub(crate) mod programs;
 pub(crate) mod tap;
 pub(crate) mod unusual;
+pub(crate) mod up;
 pub(crate) mod vaults;
 pub(crate) mod wire;
 
