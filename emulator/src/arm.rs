@@ -6,6 +6,8 @@
 
 mod answers;
 mod bodies;
+mod instances;
+mod operations;
 #[cfg(test)]
 mod rbac_tests;
 mod resources;
@@ -14,9 +16,11 @@ mod services;
 #[cfg(test)]
 mod tests;
 
-use http::StatusCode;
+use http::{StatusCode, header};
+use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::choices::Choices;
 use crate::dps::api_version::ApiVersion;
 use crate::dps::{Action, Call, Judge};
 use crate::event_grid::ArmOperation;
@@ -43,10 +47,18 @@ pub fn handle(
     effect: Option<Effect>,
     now: OffsetDateTime,
 ) -> Response {
-    let visit = Visit { route, request, effect, now, origin: exchange::origin(request) };
+    let (strict, choices) = (world.strict, world.choices);
+    let visit = Visit { route, request, effect, strict, choices, now, origin: exchange::origin(request) };
     let mut response =
         visit.answer(world).unwrap_or_else(|problem| problem.answer(&visit.origin, now, &mut world.random));
-    answers::add_headers(&mut response, request.method(), now, &mut world.random);
+    answers::add_headers(&mut response, route, now, &mut world.random);
+    response
+}
+
+/// A request that is too large to be read.
+pub(crate) fn too_large(route: &Route, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
+    let mut response = Problem::RequestContentTooLarge.answer("", now, random);
+    answers::add_headers(&mut response, route, now, random);
     response
 }
 
@@ -55,6 +67,8 @@ struct Visit<'a> {
     route: &'a Route,
     request: &'a Request,
     effect: Option<Effect>,
+    strict: bool,
+    choices: Choices,
     now: OffsetDateTime,
     /// Scheme, host and port the caller reached us at.
     origin: String,
@@ -70,14 +84,19 @@ impl Visit<'_> {
             .check(self.request, |audience| self.is_meant(audience), self.now)
             .map_err(Problem::Unauthenticated)?;
         let api_version = self.api_version()?;
+        self.check_body()?;
         let rights = world.rbac.of(&caller);
         self.authorize(rights, &caller)?;
-        let response = match (self.route.certificate_action(), api_version) {
-            (Some((instance, action)), Some(api_version)) => {
-                self.to_dps(world, instance, action, api_version)?
+        let mut response = match (api_version, self.route.certificate_action()) {
+            (Some(version), Some((instance, action))) => self.to_dps(world, instance, action, version)?,
+            (Some(version), None) => {
+                instances::answer(&mut world.arm, self, version, rights, &mut world.random)?
             }
-            _ => services::answer(&mut world.arm, self, rights, &mut world.random)?,
+            (None, _) => services::answer(&mut world.arm, self, rights)?,
         };
+        if self.route.target.resource_type().is_some() {
+            answers::add_operation_identifier(&mut response, &caller, self.now, &mut world.random);
+        }
         let changed = response.status().is_success() && response.status() != StatusCode::NO_CONTENT;
         if changed && let Some(action) = self.route.action() {
             let target = self.request.uri().path_and_query().map_or("/", |target| target.as_str());
@@ -106,11 +125,38 @@ impl Visit<'_> {
         let version = exchange::query(self.request, "api-version")
             .filter(|version| !version.is_empty())
             .ok_or(Problem::MissingApiVersion)?;
-        let Some(resource_type) = self.route.target.resource_type() else { return Ok(None) };
-        match ApiVersion::parse(&version) {
-            Some(known) => Ok(Some(known)),
-            None => Err(Problem::InvalidResourceType { resource_type, version }),
+        match self.route.target.resource_type() {
+            None if is_dated(&version) => Ok(None),
+            None => Err(Problem::InvalidApiVersion(version)),
+            Some(resource_type) => match ApiVersion::parse(&version, self.strict) {
+                Some(known) => Ok(Some(known)),
+                None => Err(Problem::InvalidResourceType {
+                    resource_type,
+                    version,
+                    supported: ApiVersion::list(self.strict),
+                }),
+            },
         }
+    }
+
+    /// Azure Resource Manager reads what is to be written before the provider does, and nothing but JSON. What goes
+    /// with an action it passes on as it is.
+    fn check_body(&self) -> Result<(), Problem> {
+        let method = self.route.method.as_str();
+        if self.request.body().is_empty() || !["PUT", "PATCH", "POST"].contains(&method) {
+            return Ok(());
+        }
+        let media_type = exchange::header_text(self.request, header::CONTENT_TYPE).unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::UnsupportedMediaType(media_type.to_owned()));
+        }
+        if method == "POST" { Ok(()) } else { self.json_body().map(|_| ()) }
+    }
+
+    fn json_body(&self) -> Result<Value, Problem> {
+        serde_json::from_slice(self.request.body())
+            .map_err(|error| Problem::InvalidRequestContent(error.to_string()))
     }
 
     fn to_dps(
@@ -120,7 +166,7 @@ impl Visit<'_> {
         action: Action<'_>,
         api_version: ApiVersion,
     ) -> Result<Response, Problem> {
-        let (certificates, mint) = world.arm.certificates(id)?;
+        let (certificates, mint) = world.arm.certificates(id, self.now)?;
         let overtaken = self.effect == Some(Effect::SomebodyElseWrites)
             && action
                 .certificate()
@@ -129,7 +175,8 @@ impl Visit<'_> {
             request: self.request,
             api_version,
             instance: &id.path(),
-            strict: world.strict,
+            strict: self.strict,
+            choices: self.choices,
             judge: match self.effect {
                 Some(Effect::AcceptAnyProof) => Judge::Nobody,
                 _ => Judge::OpenSsl,
@@ -166,4 +213,15 @@ impl Visit<'_> {
         host.is_some_and(|host| host.eq_ignore_ascii_case(exchange::authority(self.request)))
             || ["https://management.azure.com", "https://management.core.windows.net"].contains(&audience)
     }
+}
+
+/// What every version looks like: a date, and perhaps `-preview`.
+fn is_dated(version: &str) -> bool {
+    let (date, preview) = version.split_at_checked(10).unwrap_or((version, ""));
+    let is_date = date.len() == 10
+        && date
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
+    is_date && (preview.is_empty() || preview.eq_ignore_ascii_case("-preview"))
 }

@@ -40,6 +40,7 @@ pub struct Certificate {
     proof: Option<String>,
     etag: Etag,
     former_etag: Etag,
+    created: OffsetDateTime,
     updated: OffsetDateTime,
 }
 
@@ -100,6 +101,11 @@ impl Certificate {
     /// Names the state before the latest write; no state there ever was, if there was one write only.
     pub fn former_etag(&self) -> &Etag {
         &self.former_etag
+    }
+
+    /// When it was first uploaded.
+    pub fn created(&self) -> OffsetDateTime {
+        self.created
     }
 
     /// When it was last changed.
@@ -225,6 +231,7 @@ impl Certificates {
             proof: None,
             etag: stamp.etag,
             former_etag: Etag::of_write(0, stamp.at),
+            created: stamp.at,
             updated: stamp.at,
         });
         Ok(self.0.last().expect("one was just pushed"))

@@ -12,6 +12,25 @@ pub type Request = http::Request<Bytes>;
 /// An answer with its whole body.
 pub type Response = http::Response<Bytes>;
 
+/// The largest body a service reads: Azure Resource Manager's own limit, and here everybody's.
+pub const MAX_BODY: usize = 4 << 20;
+
+/// Stands in for a body that nobody read to its end.
+#[derive(Clone, Copy, Debug)]
+struct TooLarge;
+
+/// A request whose body is too large to be read.
+pub fn too_large(head: http::request::Parts) -> Request {
+    let mut request = Request::from_parts(head, Bytes::new());
+    request.extensions_mut().insert(TooLarge);
+    request
+}
+
+/// Whether a request's body is larger than any service reads.
+pub fn is_too_large(request: &Request) -> bool {
+    request.body().len() > MAX_BODY || request.extensions().get::<TooLarge>().is_some()
+}
+
 /// The media type of every JSON answer of ARM and Key Vault.
 pub const JSON: &str = "application/json; charset=utf-8";
 

@@ -193,13 +193,18 @@ pub fn handle(world: &mut World, route: &Route, request: &Request, now: OffsetDa
     }
 }
 
-/// A failure on demand, in the form of a refusal.
-pub fn fault(route: &Route, status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
-    const ASKED_FOR: &str = "The emulator was asked for this failure.";
+/// A refusal with this status, in the form of whoever was asked.
+pub fn refuse(
+    route: &Route,
+    status: StatusCode,
+    message: &str,
+    now: OffsetDateTime,
+    random: &mut fastrand::Rng,
+) -> Response {
     match route {
-        Route::AppService => app_service::refuse(status, ASKED_FOR),
-        Route::Imds => imds::refuse(status, "unknown", ASKED_FOR),
-        Route::Authority(_) => authority::refuse_on_demand(status, ASKED_FOR, now, random),
+        Route::AppService => app_service::refuse(status, message),
+        Route::Imds => imds::refuse(status, "unknown", message),
+        Route::Authority(_) => authority::refuse(status, message, now, random),
     }
 }
 

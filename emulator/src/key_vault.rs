@@ -87,6 +87,11 @@ pub fn fault(route: &Route, status: StatusCode, random: &mut fastrand::Rng) -> R
     respond(route, Err(refusal), random)
 }
 
+/// A request that is too large to be read.
+pub(crate) fn too_large(route: &Route, random: &mut fastrand::Rng) -> Response {
+    respond(route, Err(Refusal::too_large()), random)
+}
+
 /// One request inside the gate: what an answer may depend on besides the vault itself.
 struct Visit<'w> {
     site: &'w Site,
@@ -136,6 +141,7 @@ fn answer(
         }
         Some(Call::Deleted(Kind::Key, call)) => deleted::answer::<keys::Key>(vault, call, visit),
         Some(Call::Deleted(Kind::Secret, call)) => deleted::answer::<secrets::Secret>(vault, call, visit),
+        None if Call::allows_another_method(request) => Err(Refusal::method_not_allowed(request.method())),
         None => Err(Refusal::not_emulated(request.method(), request.uri().path())),
     }
 }
@@ -320,6 +326,11 @@ mod tests {
             lab.ask(Method::POST, "/secrets/a/backup?api-version=7.4", &serde_json::json!({}));
         assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
         assert!(body["error"]["message"].as_str().unwrap().contains("POST /secrets/a/backup"));
+
+        let (status, body) = lab.ask(Method::DELETE, "/secrets?api-version=7.4", &serde_json::json!({}));
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+        let expected = serde_json::json!({"code": "MethodNotAllowed", "message": "HTTP DELETE not allowed"});
+        assert_eq!(body["error"], expected);
     }
 
     #[test]

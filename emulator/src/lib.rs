@@ -4,6 +4,7 @@ pub mod app_roles;
 pub mod arm;
 pub mod authority;
 pub mod bench;
+pub mod choices;
 pub mod client;
 pub mod clock;
 pub mod command_line;

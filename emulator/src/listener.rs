@@ -12,7 +12,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use http::StatusCode;
 use openssl::ssl::{Ssl, SslAcceptor};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -23,8 +22,6 @@ use crate::reply::Reply;
 use crate::running::Emulator;
 use crate::{exact_sleep, exchange};
 
-/// ARM's own limit for a request.
-const MAX_BODY: usize = 4 << 20;
 /// A client that does not finish its handshake is not waited for longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -56,10 +53,11 @@ fn services(emulator: Emulator) -> Router {
 
 async fn answer(State(emulator): State<Emulator>, request: axum::extract::Request) -> http::Response<Body> {
     let (head, body) = request.into_parts();
-    let reply = match to_bytes(body, MAX_BODY).await {
-        Ok(body) => emulator.reply(&http::Request::from_parts(head, body)),
-        Err(_) => Reply::Answer(exchange::empty(StatusCode::PAYLOAD_TOO_LARGE)),
+    let request = match to_bytes(body, exchange::MAX_BODY).await {
+        Ok(body) => http::Request::from_parts(head, body),
+        Err(_) => exchange::too_large(head),
     };
+    let reply = emulator.reply(&request);
     match reply {
         Reply::Answer(response) => response.map(Body::from),
         Reply::AnswerAfter(time, response) => {
@@ -206,9 +204,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_beyond_arm_s_limit_is_refused() {
-        let scene = Scene::with(Effect::Silence).await;
-        let request = scene.client.put(&scene.token).body(vec![0; MAX_BODY + 1]);
-        assert_eq!(request.send().await.unwrap().status(), 413);
+    async fn a_body_beyond_the_limit_is_refused_in_the_service_s_own_form() {
+        let scene = Scene::with(Effect::Delay(Duration::ZERO)).await;
+        let request = scene.client.put(&scene.token).body(vec![0; exchange::MAX_BODY + 1]);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 413);
+        assert!(answer.text().await.unwrap().starts_with(r#"{"statusCode":413,"#));
     }
 }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use keyholder_emulator::choices::{ChoiceError, Choices};
 use keyholder_emulator::functions_host::App;
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
 use keyholder_emulator::{app_roles, bench, command_line, demo, up};
-use keyholder_functions::signals::stopped;
 use url::Url;
 
 /// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
@@ -55,6 +55,9 @@ struct Up {
     /// Do only what recordings of the live service show
     #[arg(long)]
     strict: bool,
+    /// Do the other thing, where the service does one of two: see docs/emulator.md for the names
+    #[arg(long, value_name = "NAME=VALUE", value_parser = choice)]
+    choose: Vec<String>,
     /// Start with a subscription and nothing in it: no DPS instance, no vault, no event subscription
     #[arg(long)]
     empty: bool,
@@ -69,9 +72,6 @@ struct Up {
     /// http://localhost:7071/runtime/webhooks/eventgrid?functionName=VerifyOnUpload
     #[arg(long, value_name = "URL")]
     deliver_to: Option<Url>,
-    /// Have the Functions host ask its callers for keys, as it does in Azure
-    #[arg(long)]
-    enable_auth: bool,
     /// Makes a run repeatable: verification codes, etags and ids come from it
     #[arg(long)]
     seed: Option<u64>,
@@ -100,7 +100,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
-    let stopped = stopped();
+    let stopped = up::stopped();
     tokio::pin!(stopped);
     let world = World { strict: true, ..World::tutorial(seed) };
     let options =
@@ -109,7 +109,8 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
         azure = LocalAzure::start(options) => azure?,
         () = &mut stopped => return Ok(false),
     };
-    let color = demo::wants_color(io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let color =
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let story = tokio::select! {
         story = demo::run(&azure, io::stdout(), color) => story.map_err(Into::into),
         () = &mut stopped => Ok(false),
@@ -120,16 +121,26 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 
 #[tokio::main]
 async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
-    let stopped = stopped();
+    let stopped = up::stopped();
     tokio::pin!(stopped);
-    let Up { port, identity_port, functions_port, strict, empty, .. } = up;
-    let Up { rbac, app, deliver_to, enable_auth, seed, dead_letters, .. } = up;
+    let Up {
+        port,
+        identity_port,
+        functions_port,
+        strict,
+        choose,
+        empty,
+        rbac,
+        app,
+        deliver_to,
+        seed,
+        dead_letters,
+    } = up;
     let ports = Ports { services: port, identity: identity_port, functions: functions_port };
     let app = match app {
         Some(root) => App::from_dir(root)?,
         None => built_in()?,
     };
-    let app = if enable_auth { app.asking_for_keys() } else { app };
     let rbac = match rbac {
         None => Rbac::off(),
         // The app of `up` may pull keys out of secrets.
@@ -138,7 +149,10 @@ async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
     };
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let world = if empty { World::unused(seed) } else { World::tutorial(seed) };
-    let world = World { strict, rbac, ..world };
+    let mut world = World { strict, rbac, ..world };
+    for choice in &choose {
+        world.choices.choose(choice)?;
+    }
     let deliver_to = deliver_to.map(Into::into);
     let options = Options { dead_letters, deliver_to, ..Options::new(world, ports, app) };
     let azure = tokio::select! {
@@ -152,7 +166,7 @@ async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
 #[tokio::main]
 #[allow(clippy::print_stderr)]
 async fn run_bench(arguments: bench::Arguments) -> Result<bool, Box<dyn Error>> {
-    let stopped = stopped();
+    let stopped = up::stopped();
     let say = |what: &str| eprintln!("{what} …");
     let this_program = std::env::current_exe()?;
     let mut out = io::stdout();
@@ -161,6 +175,11 @@ async fn run_bench(arguments: bench::Arguments) -> Result<bool, Box<dyn Error>> 
         () = stopped => return Ok(false),
     }
     Ok(true)
+}
+
+/// The text of a choice that can be taken.
+fn choice(text: &str) -> Result<String, ChoiceError> {
+    Choices::default().choose(text).map(|()| text.to_owned())
 }
 
 /// This program, as the handler.

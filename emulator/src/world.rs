@@ -7,6 +7,7 @@ use http::{StatusCode, header};
 use time::OffsetDateTime;
 
 use crate::arm::{self, Arm};
+use crate::choices::Choices;
 use crate::event_grid::{EventGrid, link};
 use crate::exchange::{self, Request, Response};
 use crate::faults::{Effect, Faults, answers};
@@ -28,6 +29,9 @@ pub const PROVISIONING_SERVICE: &str = "my-dps-x509";
 /// The vault that is there at start.
 pub const VAULT: &str = "my-vault";
 
+/// What a failure on demand says where the service says nothing of its own.
+const ON_DEMAND: &str = "The emulator was asked for this failure.";
+
 /// The state of every service.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -35,6 +39,8 @@ pub struct World {
     pub strict: bool,
     /// What `random` was seeded with.
     pub seed: u64,
+    /// What to do where the service does one of two things.
+    pub choices: Choices,
     /// Where ids, codes and etags come from; seeded, so that a run can be repeated.
     pub random: fastrand::Rng,
     /// Tokens.
@@ -69,6 +75,7 @@ impl World {
     pub fn empty(seed: u64) -> World {
         let mut world = World {
             strict: false,
+            choices: Choices::default(),
             seed,
             random: fastrand::Rng::with_seed(seed),
             identity: Identity::new(),
@@ -168,6 +175,9 @@ impl World {
         fault: Option<Effect>,
         now: OffsetDateTime,
     ) -> Response {
+        if exchange::is_too_large(request) {
+            return route.too_large(now, &mut self.random);
+        }
         match route {
             Route::Identity(route) => identity::handle(self, route, request, now),
             Route::Arm(route) => arm::handle(self, route, request, fault, now),
@@ -225,12 +235,25 @@ impl Route {
         }
     }
 
+    /// The refusal of a body that is too large, in the service's own form.
+    fn too_large(&self, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
+        match self {
+            Route::Arm(route) => arm::too_large(route, now, random),
+            Route::KeyVault(route) => key_vault::too_large(route, random),
+            Route::Identity(route) => {
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                identity::refuse(route, status, "The request is too large.", now, random)
+            }
+            Route::EventGridLink(_) | Route::Unknown => exchange::empty(StatusCode::PAYLOAD_TOO_LARGE),
+        }
+    }
+
     /// A failure on demand, in the service's own form.
     fn failure(&self, status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
         match self {
             Route::Arm(route) => arm::fault(route, status, now, random),
             Route::KeyVault(route) => key_vault::fault(route, status, random),
-            Route::Identity(route) => identity::fault(route, status, now, random),
+            Route::Identity(route) => identity::refuse(route, status, ON_DEMAND, now, random),
             Route::EventGridLink(_) | Route::Unknown => exchange::empty(status),
         }
     }

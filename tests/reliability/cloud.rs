@@ -183,6 +183,7 @@ pub(crate) fn ask(
             .uri(format!("{}{action}?api-version=2022-12-12", certificate_id(name)))
             .header("host", "localhost:8443")
             .header("authorization", format!("Bearer {}", world.identity.mint(ARM, now)))
+            .header("content-type", "application/json")
             .header("if-match", "*")
             .body(Bytes::from(body.to_string()));
         let faults = std::mem::take(&mut world.faults);

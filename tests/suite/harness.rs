@@ -9,11 +9,9 @@ pub(crate) mod cloud;
 pub(crate) mod events;
 pub(crate) mod front_door;
 pub(crate) mod key_forms;
-pub(crate) mod page;
 pub(crate) mod programs;
 pub(crate) mod tap;
 pub(crate) mod unusual;
-pub(crate) mod up;
 pub(crate) mod vaults;
 pub(crate) mod wire;
 

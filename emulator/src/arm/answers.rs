@@ -25,10 +25,24 @@ pub(crate) enum Problem {
     MissingApiVersion,
     #[error(
         "The resource type '{resource_type}' could not be found in the namespace 'Microsoft.Devices' for api \
-         version '{version}'. The supported api-versions are '{}'.",
-        dps::api_version::ApiVersion::supported()
+         version '{version}'. The supported api-versions are '{supported}'."
     )]
-    InvalidResourceType { resource_type: &'static str, version: String },
+    InvalidResourceType { resource_type: &'static str, version: String, supported: String },
+    #[error("The api-version '{0}' is invalid. The supported versions are dates, as in '2022-12-01'.")]
+    InvalidApiVersion(String),
+    #[error("The content media type '{0}' is not supported. Only 'application/json' is supported.")]
+    UnsupportedMediaType(String),
+    #[error("The request content size exceeds the maximum size of 4 MB.")]
+    RequestContentTooLarge,
+    #[error("The request content was invalid and could not be deserialized: '{0}'.")]
+    InvalidRequestContent(String),
+    #[error("The location property is required for this definition.")]
+    LocationRequired,
+    #[error(
+        "The resource '{}' already exists in location '{location}' in resource group '{}'. A resource with the same \
+         name cannot be created in location '{asked_for}'. Please select a new resource name.", .id.name, .id.group.name
+    )]
+    InvalidResourceLocation { id: InstanceId, location: String, asked_for: String },
     #[error(
         "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope \
          '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
@@ -47,6 +61,9 @@ pub(crate) enum Problem {
     #[error("Can not perform requested operation on nested resource. Parent resource '{0}' not found.")]
     ParentResourceNotFound(String),
     /// Chosen.
+    #[error("The operation '{0}' could not be found.")]
+    OperationNotFound(String),
+    /// Chosen.
     #[error("The requested resource does not support http method '{0}'.")]
     MethodNotAllowed(Method),
     #[error(transparent)]
@@ -61,6 +78,13 @@ impl Problem {
             Problem::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "AuthenticationFailed"),
             Problem::MissingApiVersion => (StatusCode::BAD_REQUEST, "MissingApiVersionParameter"),
             Problem::InvalidResourceType { .. } => (StatusCode::NOT_FOUND, "InvalidResourceType"),
+            Problem::InvalidApiVersion(_) => (StatusCode::BAD_REQUEST, "InvalidApiVersionParameter"),
+            Problem::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
+            Problem::RequestContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge"),
+            Problem::InvalidRequestContent(_) => (StatusCode::BAD_REQUEST, "InvalidRequestContent"),
+            Problem::LocationRequired => (StatusCode::BAD_REQUEST, "LocationRequired"),
+            Problem::InvalidResourceLocation { .. } => (StatusCode::CONFLICT, "InvalidResourceLocation"),
+            Problem::OperationNotFound(_) => (StatusCode::NOT_FOUND, "OperationNotFound"),
             Problem::AuthorizationFailed { .. } => (StatusCode::FORBIDDEN, "AuthorizationFailed"),
             Problem::SubscriptionNotFound(_) => (StatusCode::NOT_FOUND, "SubscriptionNotFound"),
             Problem::ResourceGroupNotFound(_) => (StatusCode::NOT_FOUND, "ResourceGroupNotFound"),
@@ -96,14 +120,15 @@ pub fn fault(route: &Route, status: StatusCode, now: OffsetDateTime, random: &mu
     if status == StatusCode::TOO_MANY_REQUESTS {
         set(response.headers_mut(), header::RETRY_AFTER, "1");
     }
-    add_headers(&mut response, &Method::GET, now, random);
+    add_headers(&mut response, route, now, random);
     response
 }
 
-/// Puts the recorded headers on an answer. There is never an `ETag` among them.
+/// Puts the recorded headers on an answer, those of the year that the emulator's clock shows. There is never an
+/// `ETag` among them.
 pub(crate) fn add_headers(
     response: &mut Response,
-    method: &Method,
+    route: &Route,
     now: OffsetDateTime,
     random: &mut fastrand::Rng,
 ) {
@@ -112,20 +137,61 @@ pub(crate) fn add_headers(
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let id = guid(random);
-    let second = now
-        .to_offset(time::UtcOffset::UTC)
-        .format(COMPACT)
-        .expect("the format only names parts of a date and time");
+    let second = text(now, COMPACT);
     set(headers, HeaderName::from_static("x-ms-request-id"), &id);
     set(headers, HeaderName::from_static("x-ms-correlation-request-id"), &id);
     set(headers, HeaderName::from_static("x-ms-routing-request-id"), &format!("EASTUS:{second}:{id}"));
     set(headers, header::DATE, &dps::rfc1123(now));
-    let (left, count) = match method.as_str() {
-        "GET" => ("x-ms-ratelimit-remaining-subscription-reads", "11999"),
-        "DELETE" => ("x-ms-ratelimit-remaining-subscription-deletes", "14999"),
-        _ => ("x-ms-ratelimit-remaining-subscription-writes", "1199"),
+    let left: &[(&str, u32)] = if is_since_2025(now) {
+        headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static("CONFIG_NOCACHE"));
+        let edge = format!(
+            "Ref A: {} Ref B: EWR30EDGE0000 Ref C: {}",
+            guid(random).replace('-', "").to_uppercase(),
+            text(now, EXTENDED)
+        );
+        set(headers, HeaderName::from_static("x-msedge-ref"), &edge);
+        match (route.method.as_str(), route.target.is_instance()) {
+            ("GET", _) => &[("global-reads", 16499)],
+            ("PUT", true) => &[("resource-requests", 799)],
+            ("DELETE", _) => &[("deletes", 799), ("global-deletes", 11999)],
+            _ => &[("writes", 799), ("global-writes", 11999)],
+        }
+    } else {
+        headers.insert(header::SERVER, HeaderValue::from_static("Microsoft-HTTPAPI/2.0"));
+        match (route.method.as_str(), route.target.is_instance()) {
+            ("GET", _) => &[("reads", 11999)],
+            ("PUT", true) => &[("resource-requests", 4999)],
+            ("DELETE", _) => &[("deletes", 14999)],
+            _ => &[("writes", 1199)],
+        }
     };
-    headers.insert(HeaderName::from_static(left), HeaderValue::from_static(count));
+    for (kind, count) in left {
+        let name = format!("x-ms-ratelimit-remaining-subscription-{kind}");
+        let name = HeaderName::try_from(name).expect("the kinds are fit for a header's name");
+        headers.insert(name, HeaderValue::from(*count));
+    }
+}
+
+/// What a provider's answers have besides in recordings of 2025.
+pub(crate) fn add_operation_identifier(
+    response: &mut Response,
+    caller: &Caller,
+    now: OffsetDateTime,
+    random: &mut fastrand::Rng,
+) {
+    if is_since_2025(now) {
+        let identifier = format!("tenantId={TENANT},objectId={}/eastus/{}", caller.object_id, guid(random));
+        set(response.headers_mut(), HeaderName::from_static("x-ms-operation-identifier"), &identifier);
+    }
+}
+
+/// Between the recordings of 2023 and those of November 2025 the front door was replaced; when, nobody recorded.
+pub(crate) fn is_since_2025(now: OffsetDateTime) -> bool {
+    now.year() >= 2025
+}
+
+fn text(at: OffsetDateTime, format: StaticFormatDescription) -> String {
+    at.to_offset(time::UtcOffset::UTC).format(format).expect("the formats only name parts of a date and time")
 }
 
 fn wrapped(status: StatusCode, code: &str, message: &str) -> Response {
@@ -149,16 +215,17 @@ fn token_problem(problem: TokenProblem) -> &'static str {
     }
 }
 
-/// As recorded from 2018 to 2023.
-const CONSTANT: [(&str, &str); 6] = [
+/// As recorded from 2018 to 2025.
+const CONSTANT: [(&str, &str); 5] = [
     ("cache-control", "no-cache"),
     ("pragma", "no-cache"),
     ("expires", "-1"),
-    ("server", "Microsoft-HTTPAPI/2.0"),
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("x-content-type-options", "nosniff"),
 ];
 
+const EXTENDED: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 const COMPACT: StaticFormatDescription = format_description!("[year][month][day]T[hour][minute][second]Z");
 
 #[cfg(test)]

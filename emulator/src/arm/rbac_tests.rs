@@ -34,7 +34,7 @@ fn rows(ca: &Ca) -> Vec<Row> {
     let proof = json!({"certificate": ca.proof("A1B2C3D4E5F6G7H8").pem()});
     vec![
         row("GET", "", None, "read", ""),
-        row("PUT", "", Some(json!({})), "write", ""),
+        row("PUT", "", Some(json!({"location": "eastus"})), "write", ""),
         row("DELETE", "", None, "delete", ""),
         row("GET", "/certificates", None, "certificates/read", ""),
         row("GET", "/certificates/my-ca", None, "certificates/read", "/certificates/my-ca"),

@@ -2,17 +2,20 @@
 //! without case.
 
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
 use crate::arm::answers::Problem;
+use crate::arm::operations::Operations;
 use crate::arm::route::{GroupId, InstanceId};
 use crate::dps::mint::Mint;
-use crate::dps::{Certificate, Certificates};
+use crate::dps::{self, Certificate, Certificates, Etag};
 
 /// Subscriptions, resource groups and DPS instances with their certificates.
 #[derive(Clone, Debug, Default)]
 pub struct Arm {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) mint: Mint,
+    pub(crate) operations: Operations,
 }
 
 #[derive(Clone, Debug)]
@@ -34,9 +37,22 @@ pub struct ProvisioningService {
     pub(crate) name: String,
     pub(crate) location: String,
     pub(crate) tags: Map<String, Value>,
-    /// Made unique; what an id scope and an etag are printed from.
-    pub(crate) number: u32,
+    /// Made unique; what the id scope is printed from.
+    number: u32,
+    /// What the etag is printed from.
+    pub(crate) etag_number: u32,
+    pub(crate) phase: Phase,
+    pub(crate) allocation_policy: String,
+    pub(crate) capacity: u64,
     pub(crate) certificates: Certificates,
+}
+
+/// The latest operation on an instance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    pub(crate) ends: OffsetDateTime,
+    /// Whether it made the instance.
+    pub(crate) is_first: bool,
 }
 
 /// Where a resource is created when nobody says where.
@@ -130,6 +146,15 @@ impl Arm {
         group(&mut self.subscriptions, id)
     }
 
+    /// Whether an instance of another group or subscription has this name.
+    pub(crate) fn is_taken_elsewhere(&self, id: &InstanceId) -> bool {
+        self.provisioning_services().any(|(subscription, group, instance)| {
+            let here = subscription.eq_ignore_ascii_case(&id.group.subscription)
+                && group.eq_ignore_ascii_case(&id.group.name);
+            !here && instance.name.eq_ignore_ascii_case(&id.name)
+        })
+    }
+
     pub(crate) fn instance(&mut self, id: &InstanceId) -> Result<&mut ProvisioningService, Problem> {
         let group = self.group(&id.group)?;
         group.instance(&id.name).ok_or_else(|| Problem::ResourceNotFound(id.clone()))
@@ -139,10 +164,14 @@ impl Arm {
     pub(crate) fn certificates(
         &mut self,
         id: &InstanceId,
+        now: OffsetDateTime,
     ) -> Result<(&mut Certificates, &mut Mint), Problem> {
         let instance = group(&mut self.subscriptions, &id.group)?
             .instance(&id.name)
             .ok_or_else(|| Problem::ParentResourceNotFound(id.name.clone()))?;
+        if instance.phase.is_first && now < instance.phase.ends {
+            return Err(dps::Problem::NotActive(instance.name.clone()).into());
+        }
         Ok((&mut instance.certificates, &mut self.mint))
     }
 }
@@ -185,6 +214,10 @@ impl ResourceGroup {
                 location: self.location.clone(),
                 tags: Map::new(),
                 number,
+                etag_number: number,
+                phase: Phase { ends: OffsetDateTime::UNIX_EPOCH, is_first: true },
+                allocation_policy: "Hashed".to_owned(),
+                capacity: 1,
                 certificates: Certificates::default(),
             });
             self.instances.len() - 1
@@ -192,15 +225,35 @@ impl ResourceGroup {
         (&mut self.instances[position], found.is_none())
     }
 
-    /// Removes an instance with all it holds; `false` if there is none.
-    pub(crate) fn remove_instance(&mut self, name: &str) -> bool {
-        let before = self.instances.len();
-        self.instances.retain(|instance| !instance.name.eq_ignore_ascii_case(name));
-        self.instances.len() < before
+    /// Removes an instance with all it holds.
+    pub(crate) fn remove_instance(&mut self, name: &str) -> Option<ProvisioningService> {
+        let position = self.instances.iter().position(|instance| instance.name.eq_ignore_ascii_case(name))?;
+        Some(self.instances.remove(position))
     }
 }
 
 impl ProvisioningService {
+    pub(crate) fn etag(&self) -> Etag {
+        Etag::of_instance(self.etag_number)
+    }
+
+    pub(crate) fn id_scope(&self) -> String {
+        format!("0ne{:08X}", self.number)
+    }
+
+    /// Takes over what a request says of the instance.
+    pub(crate) fn describe(&mut self, body: &Value) {
+        if let Some(tags) = body["tags"].as_object() {
+            self.tags = tags.clone();
+        }
+        if let Some(policy) = body["properties"]["allocationPolicy"].as_str() {
+            self.allocation_policy = policy.to_owned();
+        }
+        if let Some(capacity) = body["sku"]["capacity"].as_u64() {
+            self.capacity = capacity;
+        }
+    }
+
     /// The name, as it was created.
     pub fn name(&self) -> &str {
         &self.name

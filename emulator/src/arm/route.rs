@@ -30,7 +30,10 @@ pub(crate) enum Target {
     AllInstances(String),
     Instances(GroupId),
     Instance(InstanceId),
-    OperationResult(GroupId),
+    /// Whether a name for an instance can be had.
+    NameAvailability(String),
+    /// How far an operation is.
+    OperationResult(String),
     Certificates(InstanceId),
     Certificate(InstanceId, String),
     GenerateVerificationCode(InstanceId, String),
@@ -93,10 +96,12 @@ impl Route {
             Target::Metadata => "metadata",
             Target::Tenants => "tenants",
             Target::Subscriptions => "subscriptions",
-            Target::Subscription(id) | Target::ResourceGroups(id) | Target::AllInstances(id) => id,
-            Target::ResourceGroup(group) | Target::Instances(group) | Target::OperationResult(group) => {
-                &group.name
-            }
+            Target::Subscription(id)
+            | Target::ResourceGroups(id)
+            | Target::AllInstances(id)
+            | Target::NameAvailability(id)
+            | Target::OperationResult(id) => id,
+            Target::ResourceGroup(group) | Target::Instances(group) => &group.name,
             Target::Instance(instance) | Target::Certificates(instance) => &instance.name,
             Target::Certificate(_, name)
             | Target::GenerateVerificationCode(_, name)
@@ -137,7 +142,10 @@ impl Route {
             (Target::ResourceGroups(_) | Target::ResourceGroup(_), "GET") => READ_GROUP,
             (Target::ResourceGroup(_), "PUT") => "Microsoft.Resources/subscriptions/resourceGroups/write",
             (Target::AllInstances(_) | Target::Instances(_) | Target::Instance(_), "GET") => READ_INSTANCE,
-            (Target::Instance(_), "PUT") => "Microsoft.Devices/provisioningServices/write",
+            (Target::NameAvailability(_), "POST") => {
+                "Microsoft.Devices/checkProvisioningServiceNameAvailability/action"
+            }
+            (Target::Instance(_), "PUT" | "PATCH") => "Microsoft.Devices/provisioningServices/write",
             (Target::Instance(_), "DELETE") => "Microsoft.Devices/provisioningServices/delete",
             (Target::Certificates(_) | Target::Certificate(..), "GET") => {
                 "Microsoft.Devices/provisioningServices/certificates/read"
@@ -159,9 +167,9 @@ impl Route {
     /// The resource whose role assignments decide: for a collection, what it is in.
     pub(crate) fn scope(&self) -> String {
         match &self.target {
-            Target::ResourceGroups(subscription) | Target::AllInstances(subscription) => {
-                format!("/subscriptions/{subscription}")
-            }
+            Target::ResourceGroups(subscription)
+            | Target::AllInstances(subscription)
+            | Target::NameAvailability(subscription) => format!("/subscriptions/{subscription}"),
             Target::Instances(group) => group.path(),
             Target::Certificates(instance) => instance.path(),
             _ => self.resource_id.clone(),
@@ -174,9 +182,10 @@ impl Route {
     }
 }
 
-/// The type of the event that the success of an action raises; reading raises none.
+/// The type of the event that the success of an action raises; reading raises none, and nor does asking for a name.
 pub(crate) fn event_type(action: &str) -> Option<&'static str> {
     match action.rsplit('/').next()? {
+        "action" if action.contains("/check") => None,
         "write" => Some("Microsoft.Resources.ResourceWriteSuccess"),
         "delete" => Some("Microsoft.Resources.ResourceDeleteSuccess"),
         "action" => Some("Microsoft.Resources.ResourceActionSuccess"),
@@ -191,6 +200,11 @@ pub(crate) fn is_certificate_id(id: &str) -> bool {
 }
 
 impl Target {
+    /// Whether it is an instance itself.
+    pub(crate) fn is_instance(&self) -> bool {
+        matches!(self, Target::Instance(_))
+    }
+
     /// The type within Microsoft.Devices; `None` for what belongs to ARM itself.
     pub(crate) fn resource_type(&self) -> Option<&'static str> {
         match self {
@@ -204,6 +218,7 @@ impl Target {
             | Target::Instances(_)
             | Target::Instance(_)
             | Target::OperationResult(_) => Some("provisioningServices"),
+            Target::NameAvailability(_) => Some("checkProvisioningServiceNameAvailability"),
             Target::Certificates(_)
             | Target::Certificate(..)
             | Target::GenerateVerificationCode(..)
@@ -229,6 +244,23 @@ impl Target {
             [
                 "subscriptions",
                 _,
+                "providers",
+                "microsoft.devices",
+                "checkprovisioningservicenameavailability",
+            ] => Target::NameAvailability(at(1)),
+            [
+                "subscriptions",
+                _,
+                "providers",
+                "microsoft.devices",
+                "locations",
+                _,
+                "provisioningserviceoperationresults",
+                _,
+            ] => Target::OperationResult(at(7)),
+            [
+                "subscriptions",
+                _,
                 "resourcegroups",
                 _,
                 "providers",
@@ -240,7 +272,7 @@ impl Target {
                 match below {
                     [] => Target::Instances(group()),
                     [_] => Target::Instance(instance()),
-                    [_, "operationresults", _] => Target::OperationResult(group()),
+                    [_, "operationresults", _] => Target::OperationResult(at(9)),
                     [_, "certificates"] => Target::Certificates(instance()),
                     [_, "certificates", _] => Target::Certificate(instance(), at(9)),
                     [_, "certificates", _, "generateverificationcode"] => {

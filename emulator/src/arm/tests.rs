@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header;
 use serde_json::{Value, json};
 use time::Duration;
+use time::macros::datetime;
 use url::Url;
 
 use super::*;
@@ -102,6 +103,42 @@ fn every_call_names_an_api_version_the_provider_knows() {
     assert!(message.contains("'provisioningServices/certificates'"), "{message}");
     assert!(message.contains("2017-11-15,") && message.contains(",2026-11-01"), "{message}");
     assert_eq!(client.send("GET", "/subscriptions", None, None).status, 200);
+
+    for version in ["banana", "2022-1-1", "2022-12-01-beta", "20221201"] {
+        let mut client = Client { version, ..Client::new() };
+        let error = client.send("GET", "/subscriptions", None, None);
+        assert_eq!((error.status, &error.body["error"]["code"]), (400, &json!("InvalidApiVersionParameter")));
+    }
+}
+
+#[test]
+fn only_json_is_written() {
+    let mut client = Client::new();
+    let ca = Ca::new("my-ca");
+    client.put("my-ca", None, &ca.pem()).ok();
+    let etag = client.get("my-ca").ok().etag().to_owned();
+    let token = client.world.identity.mint("https://management.azure.com", NOW);
+    let whole = json!({"properties": {"certificate": ca.pem(), "isVerified": true}}).to_string();
+    for (media_type, body, status, code) in [
+        ("text/plain", whole.as_str(), 415, "UnsupportedMediaType"),
+        ("application/x-www-form-urlencoded", whole.as_str(), 415, "UnsupportedMediaType"),
+        ("", whole.as_str(), 415, "UnsupportedMediaType"),
+        ("application/json", "{", 400, "InvalidRequestContent"),
+        ("application/json", "certificate=x", 400, "InvalidRequestContent"),
+    ] {
+        let request = http::Request::put(format!("{}?api-version=2022-12-12", certificate("my-ca")))
+            .header(header::HOST, "management.azure.com")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, media_type)
+            .header(header::IF_MATCH, "*");
+        let error = client.handle(&request.body(Bytes::from(body.to_owned())).unwrap());
+        assert_eq!(
+            (error.status, &error.body["error"]["code"]),
+            (status, &json!(code)),
+            "{media_type} {body}"
+        );
+    }
+    assert_eq!(client.get("my-ca").ok().etag(), etag);
 }
 
 #[test]
@@ -134,27 +171,63 @@ fn a_method_the_resource_does_not_have_is_not_allowed() {
 }
 
 #[test]
-fn every_answer_has_the_recorded_headers_and_none_has_an_etag() {
-    let mut client = Client::new();
+fn every_answer_has_the_headers_recorded_in_its_year_and_none_has_an_etag() {
     let ca = Ca::new("my-ca");
-    let answers = [
-        (client.put("my-ca", None, &ca.pem()), "writes"),
-        (client.get("my-ca"), "reads"),
-        (client.get("ghost"), "reads"),
-        (client.delete("my-ca", Some("*")), "deletes"),
-    ];
-    for (answer, kind) in answers {
-        let text = |name: &str| answer.headers[name].to_str().unwrap();
-        assert_eq!(text("cache-control"), "no-cache");
-        assert_eq!(text("expires"), "-1");
-        assert_eq!(text("strict-transport-security"), "max-age=31536000; includeSubDomains");
-        assert_eq!(text("date"), "Mon, 23 Nov 2026 12:00:00 GMT");
-        let id = text("x-ms-request-id");
-        assert_eq!(text("x-ms-correlation-request-id"), id);
-        assert_eq!(text("x-ms-routing-request-id"), format!("EASTUS:20261123T120000Z:{id}"));
-        assert!(answer.headers.contains_key(format!("x-ms-ratelimit-remaining-subscription-{kind}")));
-        for never in ["etag", "retry-after", "location", "x-ms-client-request-id"] {
-            assert!(!answer.headers.contains_key(never), "{never}");
+    for (now, server, kinds) in [
+        (
+            datetime!(2023-02-13 08:31:13 UTC),
+            Some("Microsoft-HTTPAPI/2.0"),
+            [vec!["writes"], vec!["reads"], vec!["reads"], vec!["deletes"], vec!["resource-requests"]],
+        ),
+        (
+            NOW,
+            None,
+            [
+                vec!["global-writes", "writes"],
+                vec!["global-reads"],
+                vec!["global-reads"],
+                vec!["deletes", "global-deletes"],
+                vec!["resource-requests"],
+            ],
+        ),
+    ] {
+        let mut client = Client { now, ..Client::new() };
+        let answers = [
+            client.put("my-ca", None, &ca.pem()),
+            client.get("my-ca"),
+            client.get("ghost"),
+            client.delete("my-ca", Some("*")),
+            client.send("PUT", &instance(), None, Some(json!({"location": "eastus"}))),
+        ];
+        for (answer, kinds) in answers.into_iter().zip(kinds) {
+            let header =
+                |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            let text = |name: &str| header(name).unwrap_or_else(|| panic!("{name} at {now}"));
+            assert_eq!(text("cache-control"), "no-cache");
+            assert_eq!(text("expires"), "-1");
+            assert_eq!(text("strict-transport-security"), "max-age=31536000; includeSubDomains");
+            assert_eq!(text("date"), crate::dps::rfc1123(now));
+            let id = text("x-ms-request-id");
+            assert_eq!(text("x-ms-correlation-request-id"), id);
+            assert!(text("x-ms-routing-request-id").ends_with(&id));
+            assert_eq!(header("server").as_deref(), server);
+            let left = answer.headers.keys().filter_map(|name| {
+                name.as_str().strip_prefix("x-ms-ratelimit-remaining-subscription-").map(str::to_owned)
+            });
+            let mut left: Vec<String> = left.collect();
+            left.sort();
+            assert_eq!(left, kinds, "{now}");
+            let is_success = (200..300).contains(&answer.status);
+            for (since_2025, value) in [
+                (true, header("x-cache").is_some_and(|value| value == "CONFIG_NOCACHE")),
+                (true, header("x-msedge-ref").is_some_and(|value| value.ends_with("2026-11-23T12:00:00Z"))),
+                (is_success, header("x-ms-operation-identifier").is_some()),
+            ] {
+                assert_eq!(value, since_2025 && server.is_none(), "{now}");
+            }
+            for never in ["etag", "retry-after", "location", "x-ms-client-request-id"] {
+                assert_eq!(header(never), None, "{never}");
+            }
         }
     }
 }

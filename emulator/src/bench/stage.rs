@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -176,6 +178,7 @@ impl Stage {
         ))
         .header(http::header::HOST, host)
         .header(http::header::AUTHORIZATION, format!("Bearer {}", self.token))
+        .header(http::header::CONTENT_TYPE, "application/json")
         .header(http::header::IF_MATCH, "*")
         .body(Bytes::from(body.to_string()))
         .expect("it is made of well-formed parts");
@@ -343,7 +346,7 @@ fn furnish(world: &mut World, scene: &Scene) -> Result<Vec<String>, BenchError> 
         let ca = root.sibling(&format!("Benchmark CA {number}"))?;
         let name = if scene.other_names { format!("kept-{number}") } else { name(number) };
         keep(&name, &ca)?;
-        texts.push(ca.certificate_pem()?);
+        texts.push(STANDARD.encode(ca.certificate_pem()?));
     }
     Ok(texts)
 }

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
+use crate::choices::Created;
 use crate::dps::api_version::{ApiVersion, CertificateMember};
 use crate::dps::possession::Refusal;
 use crate::dps::{Certificate, LIMIT};
@@ -33,6 +34,15 @@ pub(crate) enum Problem {
          alphanumeric. Should be 3 to 50 chars long. Name 'global' not allowed."
     )]
     InvalidInstanceName,
+    /// Chosen instead of the above, if somebody asks for it.
+    #[error("The certificate cannot be read.")]
+    Malformed,
+    /// Chosen, after what IoT Hub was quoted with.
+    #[error("Provisioning Service name '{0}' not available.")]
+    NameTaken(String),
+    /// Chosen.
+    #[error("Provisioning Service '{0}' is not active yet.")]
+    NotActive(String),
     /// Chosen.
     #[error("The request body must be JSON with a text in '{0}'.")]
     InvalidBody(&'static str),
@@ -52,7 +62,9 @@ impl Problem {
             Problem::ProofFailed(_) => 400_053,
             Problem::Unreadable => 500_019,
             Problem::InvalidInstanceName => 400_305,
-            Problem::InvalidBody(_) | Problem::InvalidName(_) => 400_004,
+            Problem::InvalidBody(_) | Problem::InvalidName(_) | Problem::Malformed => 400_004,
+            Problem::NameTaken(_) => 409_004,
+            Problem::NotActive(_) => 409_002,
             Problem::TooMany => 403_001,
         }
     }
@@ -83,6 +95,8 @@ pub(crate) struct View {
     pub(crate) new_code: bool,
     /// Show a pending code in other answers too, as the tutorial has it.
     pub(crate) pending_code: bool,
+    /// When it was created.
+    pub(crate) created: Created,
 }
 
 /// One certificate below the instance with this id.
@@ -120,7 +134,11 @@ fn properties(certificate: &Certificate, view: View) -> Map<String, Value> {
     set("expiry", rfc1123(certificate.expiry()).into());
     set("thumbprint", certificate.thumbprint().into());
     set("isVerified", certificate.is_verified().into());
-    set("created", CREATED.into());
+    let created = match view.created {
+        Created::YearOne => YEAR_ONE.to_owned(),
+        Created::Truth => rfc1123(certificate.created()),
+    };
+    set("created", created.into());
     set("updated", rfc1123(certificate.updated()).into());
     match view.api_version.certificate_member() {
         CertificateMember::Absent => {}
@@ -137,7 +155,7 @@ fn text(at: OffsetDateTime, format: StaticFormatDescription) -> String {
 }
 
 /// Every recording since December 2021 says so, whatever the truth.
-const CREATED: &str = "Mon, 01 Jan 0001 00:00:00 GMT";
+const YEAR_ONE: &str = "Mon, 01 Jan 0001 00:00:00 GMT";
 
 const RFC1123: StaticFormatDescription =
     format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");

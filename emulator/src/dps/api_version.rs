@@ -19,13 +19,14 @@ pub(crate) enum CertificateMember {
 }
 
 impl ApiVersion {
-    pub(crate) fn parse(text: &str) -> Option<ApiVersion> {
-        SUPPORTED.iter().find(|known| known.eq_ignore_ascii_case(text)).map(|known| ApiVersion(known))
+    /// `strict` leaves out what was never published.
+    pub(crate) fn parse(text: &str, strict: bool) -> Option<ApiVersion> {
+        supported(strict).find(|known| known.eq_ignore_ascii_case(text)).map(ApiVersion)
     }
 
     /// The list an error message shows.
-    pub(crate) fn supported() -> String {
-        SUPPORTED.join(",")
+    pub(crate) fn list(strict: bool) -> String {
+        supported(strict).collect::<Vec<_>>().join(",")
     }
 
     /// Whether an upload is `{"properties":{…}}` rather than flat.
@@ -52,33 +53,44 @@ impl ApiVersion {
         self.date() <= "2018-01-22"
     }
 
+    /// Whether an instance says where its data is kept: recorded so with 2022-02-05, and not with 2021-10-15.
+    pub(crate) fn shows_data_residency(self) -> bool {
+        self.date() >= "2022-02-05"
+    }
+
     fn date(self) -> &'static str {
         self.0.get(..10).expect("every supported version starts with a date")
     }
 }
 
-/// Stable and preview versions of the specification, and those only seen on its branches.
-const SUPPORTED: &[&str] = &[
-    "2017-08-21-preview",
-    "2017-11-15",
-    "2018-01-22",
-    "2020-01-01",
-    "2020-03-01",
-    "2020-09-01-preview",
-    "2020-09-01-preview.1",
-    "2021-02-01",
-    "2021-02-01-preview",
-    "2021-10-15",
-    "2022-02-05",
-    "2022-12-12",
-    "2023-03-01-preview",
-    "2025-02-01-preview",
-    "2026-03-01-preview",
-    "2026-04-01",
-    "2026-06-01-preview",
-    "2026-08-01",
-    "2026-08-31",
-    "2026-11-01",
+/// Oldest first.
+fn supported(strict: bool) -> impl Iterator<Item = &'static str> {
+    VERSIONS.iter().filter(move |(_, published)| *published || !strict).map(|(version, _)| *version)
+}
+
+/// Every version, and whether it was published: the others were only seen on branches of the specification, and
+/// whether the service knows them nobody can tell.
+const VERSIONS: &[(&str, bool)] = &[
+    ("2017-08-21-preview", true),
+    ("2017-11-15", true),
+    ("2018-01-22", true),
+    ("2020-01-01", true),
+    ("2020-03-01", true),
+    ("2020-09-01-preview", true),
+    ("2020-09-01-preview.1", false),
+    ("2021-02-01", false),
+    ("2021-02-01-preview", false),
+    ("2021-10-15", true),
+    ("2022-02-05", true),
+    ("2022-12-12", true),
+    ("2023-03-01-preview", true),
+    ("2025-02-01-preview", true),
+    ("2026-03-01-preview", true),
+    ("2026-04-01", false),
+    ("2026-06-01-preview", true),
+    ("2026-08-01", false),
+    ("2026-08-31", true),
+    ("2026-11-01", true),
 ];
 
 #[cfg(test)]
@@ -95,7 +107,7 @@ mod tests {
             ("2025-02-01-preview", true),
             ("2026-11-01", true),
         ] {
-            assert_eq!(ApiVersion::parse(version).unwrap().nests_upload(), nested, "{version}");
+            assert_eq!(ApiVersion::parse(version, true).unwrap().nests_upload(), nested, "{version}");
         }
     }
 
@@ -108,20 +120,30 @@ mod tests {
             ("2022-02-05", CertificateMember::Always),
             ("2025-02-01-preview", CertificateMember::Always),
         ] {
-            assert_eq!(ApiVersion::parse(version).unwrap().certificate_member(), member, "{version}");
+            assert_eq!(ApiVersion::parse(version, true).unwrap().certificate_member(), member, "{version}");
         }
     }
 
     #[test]
     fn knows_no_other_version() {
-        assert_eq!(ApiVersion::parse("2022-02-06"), None);
-        assert_eq!(ApiVersion::parse(""), None);
+        for text in ["2022-02-06", "", "2022"] {
+            assert_eq!(ApiVersion::parse(text, false), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_never_published_is_unknown_to_the_strict() {
+        for version in ["2020-09-01-preview.1", "2021-02-01", "2026-08-01"] {
+            assert!(ApiVersion::parse(version, false).is_some(), "{version}");
+            assert_eq!(ApiVersion::parse(version, true), None, "{version}");
+            assert!(!ApiVersion::list(true).split(',').any(|listed| listed == version), "{version}");
+        }
     }
 
     #[test]
     fn every_supported_version_starts_with_a_date() {
-        for version in SUPPORTED {
-            assert_eq!(ApiVersion::parse(version).unwrap().date().len(), 10);
+        for (version, _) in VERSIONS {
+            assert_eq!(ApiVersion::parse(version, false).unwrap().date().len(), 10);
         }
     }
 }

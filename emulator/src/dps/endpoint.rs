@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::choices::{Choices, DeleteOfNothing, UnreadableCertificate};
 use crate::dps::answers::{self, Problem, View};
 use crate::dps::api_version::ApiVersion;
 use crate::dps::etag::IfMatch;
@@ -43,8 +44,9 @@ pub(crate) struct Call<'a> {
     pub(crate) api_version: ApiVersion,
     /// The instance's id in the caller's casing.
     pub(crate) instance: &'a str,
-    /// Whether a pending code stays out of GET and list.
+    /// Whether only what is recorded is done: a pending code stays out of GET and list, and an upload is base64.
     pub(crate) strict: bool,
+    pub(crate) choices: Choices,
     pub(crate) judge: Judge,
     /// For whatever this call writes.
     pub(crate) stamp: Stamp,
@@ -52,7 +54,7 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// Carries the call out. Success is always 200, for a creation too, but for the deletion of what is not
-    /// there: 204 by the specification, never recorded.
+    /// there: 204 by the specification, never recorded, unless 404 was chosen.
     pub(crate) fn carry_out(
         &self,
         action: Action<'_>,
@@ -78,8 +80,13 @@ impl Call<'_> {
                     .map(|certificate| self.written(certificate, false))
             }
             Action::Delete(name) => {
-                let existed = certificates.delete(name, &condition)?;
-                Ok(exchange::empty(if existed { StatusCode::OK } else { StatusCode::NO_CONTENT }))
+                if certificates.delete(name, &condition)? {
+                    return Ok(exchange::empty(StatusCode::OK));
+                }
+                match self.choices.delete_of_nothing {
+                    DeleteOfNothing::NoContent => Ok(exchange::empty(StatusCode::NO_CONTENT)),
+                    DeleteOfNothing::NotFound => Err(Problem::NotFound(name.to_owned())),
+                }
             }
             Action::GenerateCode(name) => certificates
                 .generate_code(name, &condition, || mint.code(), stamp)
@@ -101,17 +108,28 @@ impl Call<'_> {
             false => (&body, "certificate"),
         };
         let text = upload["certificate"].as_str().ok_or(Problem::InvalidBody(member))?;
-        let certificate = Upload::read(text).ok_or(Problem::Unreadable)?;
+        let certificate =
+            Upload::read(text, self.strict).ok_or(match self.choices.unreadable_certificate {
+                UnreadableCertificate::InternalError => Problem::Unreadable,
+                UnreadableCertificate::BadRequest => Problem::Malformed,
+            })?;
         Ok((certificate, upload["isVerified"].as_bool()))
     }
 
     fn read(&self, certificate: &Certificate) -> Value {
-        let view = View { api_version: self.api_version, new_code: false, pending_code: !self.strict };
+        let (new_code, pending_code) = (false, !self.strict);
+        let view =
+            View { api_version: self.api_version, new_code, pending_code, created: self.choices.created };
         answers::certificate(certificate, self.instance, view)
     }
 
     fn written(&self, certificate: &Certificate, new_code: bool) -> Response {
-        let view = View { api_version: self.api_version, new_code, pending_code: false };
+        let view = View {
+            api_version: self.api_version,
+            new_code,
+            pending_code: false,
+            created: self.choices.created,
+        };
         exchange::json(StatusCode::OK, &answers::certificate(certificate, self.instance, view))
     }
 }
@@ -392,6 +410,41 @@ mod tests {
         });
         let answer = client.verify("my-ca", Some(&etag), "any").ok();
         assert_eq!(answer.body["properties"]["isVerified"], true);
+    }
+
+    #[test]
+    fn what_may_be_one_way_or_the_other_can_be_chosen() {
+        let mut client = Client::new();
+        for choice in ["delete-of-nothing=404", "unreadable-certificate=400", "created=truth"] {
+            client.world.choices.choose(choice).unwrap();
+        }
+        let answer = client.delete("ghost", Some("*"));
+        assert_eq!((answer.status, &answer.body["code"]), (404, &json!(404_015)));
+        let answer = client.put("my-ca", None, "bm8gY2VydGlmaWNhdGU=");
+        assert_eq!((answer.status, &answer.body["code"]), (400, &json!(400_004)));
+        let ca = Ca::new("my-ca");
+        client.put("my-ca", None, &ca.pem()).ok();
+        client.now = NOW + time::Duration::MINUTE;
+        let properties = client.put("my-ca", Some("*"), &ca.pem()).ok().body["properties"].take();
+        assert_eq!(properties["created"], "Mon, 23 Nov 2026 12:00:00 GMT");
+        assert_eq!(properties["updated"], "Mon, 23 Nov 2026 12:01:00 GMT");
+    }
+
+    #[test]
+    fn the_strict_take_what_is_recorded_and_nothing_else() {
+        let (mut client, ca) = (Client::new(), Ca::new("my-ca"));
+        client.world.strict = true;
+        let answer = client.put("my-ca", None, &ca.pem());
+        assert_eq!((answer.status, &answer.body["code"]), (500, &json!(500_019)));
+        for text in [ca.base64_of_pem(), ca.base64_of_der()] {
+            client.put("my-ca", Some("*"), &text).ok();
+        }
+        let asked = client.generate_code("my-ca", Some("*")).ok();
+        client.verify("my-ca", Some("*"), &ca.proof(asked.code()).pem()).ok();
+        client.version = "2021-02-01";
+        assert_eq!(client.get("my-ca").status, 404);
+        client.world.strict = false;
+        client.get("my-ca").ok();
     }
 
     #[test]

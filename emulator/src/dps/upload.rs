@@ -27,9 +27,10 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// `None` if there is no certificate in the text.
-    pub(crate) fn read(text: &str) -> Option<Upload> {
-        let x509 = decode(text)?;
+    /// `None` if there is no certificate in the text. The strict want it in base64: PEM as it is was only ever
+    /// recorded in a proof.
+    pub(crate) fn read(text: &str, strict: bool) -> Option<Upload> {
+        let x509 = decode(text).filter(|_| !strict || !text.contains(PEM))?;
         let digest = x509.digest(MessageDigest::sha1()).ok()?;
         Some(Upload {
             text: text.to_owned(),
@@ -41,9 +42,10 @@ impl Upload {
     }
 }
 
+const PEM: &str = "-----BEGIN";
+
 /// The (first) certificate in PEM, base64 of PEM or base64 of DER.
 pub(crate) fn decode(text: &str) -> Option<X509> {
-    const PEM: &str = "-----BEGIN";
     if text.contains(PEM) {
         return X509::from_pem(text.as_bytes()).ok();
     }
@@ -106,7 +108,7 @@ mod tests {
             two.clone(),
             STANDARD.encode(&two),
         ] {
-            let upload = Upload::read(&text).unwrap();
+            let upload = Upload::read(&text, false).unwrap();
             assert_eq!(upload.subject, "Azure IoT Root CA");
             assert_eq!(upload.expiry, NOW + time::Duration::days(365));
             let digest = ca.certificate.digest(MessageDigest::sha1()).unwrap();
@@ -117,18 +119,27 @@ mod tests {
     }
 
     #[test]
+    fn the_strict_want_base64() {
+        let ca = Ca::new("my-ca");
+        assert!(Upload::read(&ca.pem(), true).is_none());
+        for text in [ca.base64_of_der(), ca.base64_of_pem()] {
+            assert!(Upload::read(&text, true).is_some(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_holds_no_certificate_is_not_read() {
         let twice = STANDARD.encode(Ca::new("my-ca").base64_of_der());
         for text in
             ["", "MA==", "not base64", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", &twice]
         {
-            assert!(Upload::read(text).is_none(), "{text}");
+            assert!(Upload::read(text, false).is_none(), "{text}");
         }
     }
 
     #[test]
     fn a_subject_without_a_common_name_is_shown_whole() {
-        let upload = Upload::read(&Ca::nameless().pem()).unwrap();
+        let upload = Upload::read(&Ca::nameless().pem(), false).unwrap();
         assert_eq!(upload.subject, "O=No name");
     }
 

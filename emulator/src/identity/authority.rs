@@ -96,8 +96,8 @@ pub(super) fn answer(
     result.unwrap_or_else(|refusal| refusal.answer(now, random))
 }
 
-/// A failure on demand, as the service would put it.
-pub(super) fn refuse_on_demand(
+/// A refusal with this status, as the service would put it.
+pub(super) fn refuse(
     status: StatusCode,
     message: &str,
     now: OffsetDateTime,

@@ -70,6 +70,18 @@ impl Refusal {
         Refusal::forbidden("ForbiddenByRbac", missing.message(caller))
     }
 
+    /// As quoted by users.
+    pub(super) fn method_not_allowed(method: &http::Method) -> Refusal {
+        let message = format!("HTTP {method} not allowed");
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
+    /// Chosen, not observed.
+    pub(super) fn too_large() -> Refusal {
+        let message = "The request content size exceeds the maximum size of 4 MB.";
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestContentTooLarge", message)
+    }
+
     pub(super) fn not_found(kind: Kind, name: &str) -> Refusal {
         let message = format!(
             "A {} with (name/id) {name} was not found in this key vault. If it was deleted, recover it \

@@ -3,6 +3,7 @@
 //! Clients differ in how they spell the same thing: a slash at the end, an empty segment where a version
 //! could be, upper case. All of that is settled here and nowhere else.
 
+use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::kind::Kind;
@@ -75,7 +76,22 @@ impl Route {
 }
 
 impl Call {
+    /// Whether the path is one that something else can be done to. What is posted to a path of three segments may be
+    /// an operation that is only not emulated.
+    pub(super) fn allows_another_method(request: &Request) -> bool {
+        let segments = request.uri().path().split('/').filter(|segment| !segment.is_empty());
+        if request.method() == Method::POST && segments.count() > 2 {
+            return false;
+        }
+        let methods = [Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
+        methods.iter().any(|method| Call::parse_as(method, request).is_some())
+    }
+
     fn parse(request: &Request) -> Option<Call> {
+        Call::parse_as(request.method(), request)
+    }
+
+    fn parse_as(method: &Method, request: &Request) -> Option<Call> {
         let segments: Vec<_> = request
             .uri()
             .path()
@@ -85,7 +101,6 @@ impl Call {
             .collect();
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let (collection, path) = segments.split_first()?;
-        let method = request.method();
         let collection = collection.to_ascii_lowercase();
         if let Some(kind) = Kind::of_deleted_collection(&collection) {
             return deleted::Call::parse(method, path).map(|call| Call::Deleted(kind, call));

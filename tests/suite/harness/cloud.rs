@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use keyholder_emulator::client::Client;
 use keyholder_emulator::dps::Certificate;
@@ -105,13 +107,14 @@ impl Cloud {
 
     /// Uploads a CA certificate with the tick in "set status to verified on upload".
     pub(crate) fn upload_as_verified(&self, name: &str, ca: &Authority) {
-        self.put(&certificate_id(name), &json!({ "certificate": ca.certificate(), "isVerified": true }));
+        let certificate = STANDARD.encode(ca.certificate());
+        self.put(&certificate_id(name), &json!({ "certificate": certificate, "isVerified": true }));
     }
 
     /// Uploads a CA certificate to a certain registry.
     pub(crate) fn upload_to(&self, group: &str, instance: &str, name: &str, ca: &Authority) {
         let id = certificate_id(name).replace(RESOURCE_GROUP, group).replace(PROVISIONING_SERVICE, instance);
-        self.put(&id, &json!({ "certificate": ca.certificate() }));
+        self.put(&id, &json!({ "certificate": STANDARD.encode(ca.certificate()) }));
     }
 
     fn put(&self, id: &str, properties: &Value) {
@@ -120,6 +123,7 @@ impl Cloud {
         let request = http::Request::put(format!("{id}?api-version=2022-12-12"))
             .header("host", "localhost")
             .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
             .body(Bytes::from(body.to_string()))
             .expect("a request");
         let answer = self.emulator().handle(&request);

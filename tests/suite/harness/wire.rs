@@ -8,6 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::future::join_all;
 use keyholder::azure::{self, AzureVerifier};
@@ -53,7 +55,7 @@ impl Wire {
             "tags": { GRANT[0].0: GRANT[0].1 },
         });
         wire.ask("POST", VAULT, &format!("/certificates/{name}/import?api-version=2025-07-01"), &import);
-        let upload = json!({ "properties": { "certificate": ca.certificate() } });
+        let upload = json!({ "properties": { "certificate": STANDARD.encode(ca.certificate()) } });
         wire.ask_dps("PUT", name, "", &upload);
         wire
     }
@@ -120,6 +122,7 @@ impl Wire {
             .uri(target)
             .header("host", host)
             .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
             .header("if-match", "*")
             .body(Bytes::from(body.to_string()))
             .expect("a request");
