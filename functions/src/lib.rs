@@ -3,9 +3,10 @@
 //! Events come in by one of two doors. In Azure Functions a host starts the [`handler`] as a child process and turns
 //! each event into a local `POST`: [`envelope`] knows the form of those, [`routes`] answers them. Everywhere else
 //! Event Grid calls the [`webhook`], which the handler serves too, and [`lambda`] on AWS. Behind both is the same
-//! verifier, wired by [`application`].
+//! verifier, wired by [`application`]. The [`cli`] is for people: the same verifier from a shell, once.
 
 pub mod application;
+pub mod cli;
 mod deliveries;
 pub mod envelope;
 pub mod handler;

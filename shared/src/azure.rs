@@ -16,9 +16,7 @@ pub type AzureVerifier = Verifier<Arm, KeyVaults>;
 
 /// Wires it.
 pub fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> azure_core::Result<AzureVerifier> {
-    // The SDK's credentials fetch one token at a time, whoever it is for; two of them fetch both at once.
-    let credential = || identity::credential(&settings.identity, http_client::azure_options(client));
-    wire(settings, &credential()?, &credential()?, client)
+    Ok(verifier_of(settings, peers(settings, client)?))
 }
 
 /// Wires it with a credential from elsewhere, whatever the settings say about identity.
@@ -27,7 +25,14 @@ pub fn verifier_with(
     credential: &Arc<dyn TokenCredential>,
     client: &Arc<dyn HttpClient>,
 ) -> azure_core::Result<AzureVerifier> {
-    wire(settings, credential, credential, client)
+    Ok(verifier_of(settings, wire(settings, credential, credential, client)?))
+}
+
+/// The registry and the vaults alone, for whoever only asks them.
+pub fn peers(settings: &Settings, client: &Arc<dyn HttpClient>) -> azure_core::Result<(Arm, KeyVaults)> {
+    // The SDK's credentials fetch one token at a time, whoever it is for; two of them fetch both at once.
+    let credential = || identity::credential(&settings.identity, http_client::azure_options(client));
+    wire(settings, &credential()?, &credential()?, client)
 }
 
 fn wire(
@@ -35,8 +40,12 @@ fn wire(
     for_arm: &Arc<dyn TokenCredential>,
     for_vaults: &Arc<dyn TokenCredential>,
     client: &Arc<dyn HttpClient>,
-) -> azure_core::Result<AzureVerifier> {
+) -> azure_core::Result<(Arm, KeyVaults)> {
     let arm = Arm::new(client.clone(), for_arm.clone(), settings.arm_endpoint.clone());
     let vaults = KeyVaults::new(&settings.vaults, settings.key_access, for_vaults, client)?;
-    Ok(Verifier::new(arm, vaults, settings.registries.clone(), settings.limits))
+    Ok((arm, vaults))
+}
+
+fn verifier_of(settings: &Settings, (arm, vaults): (Arm, KeyVaults)) -> AzureVerifier {
+    Verifier::new(arm, vaults, settings.registries.clone(), settings.limits)
 }

@@ -1,5 +1,7 @@
 //! Who the app is: the credential of every Azure client here.
 
+mod remembering;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use azure_identity::{
 
 use crate::config::Identity;
 use crate::error::{self, CallError};
+use remembering::Remembering;
 
 /// Builds the credential a setting names. All clients of one audience share one, because it holds the token cache.
 pub fn credential(
@@ -33,7 +36,7 @@ pub fn credential(
             credential_options: ClientAssertionCredentialOptions { client_options },
             ..Default::default()
         }))?,
-        Identity::Developer => DeveloperToolsCredential::new(None)?,
+        Identity::Developer => Arc::new(Remembering::new(DeveloperToolsCredential::new(None)?)),
     })
 }
 

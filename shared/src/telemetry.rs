@@ -45,6 +45,14 @@ pub fn start(filter: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// Starts logging for a person at a shell: text on stderr, because stdout holds data, and nothing is exported.
+pub fn start_for_people(filter: &str) -> Result<(), ParseError> {
+    let filter = EnvFilter::try_new(filter)?;
+    let lines = tracing_subscriber::fmt::layer().compact().with_writer(io::stderr).with_ansi(false);
+    let _ = Registry::default().with(lines.without_time().with_target(false).with_filter(filter)).try_init();
+    Ok(())
+}
+
 /// Sends what has not been exported yet; the last thing a program does.
 pub fn stop() {
     export::stop();

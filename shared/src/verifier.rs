@@ -3,6 +3,7 @@
 
 mod course;
 mod run;
+pub mod survey;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -91,6 +92,11 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             swept: Mutex::default(),
             now: Box::new(OffsetDateTime::now_utc),
         }
+    }
+
+    /// The registry it works on.
+    pub fn registry(&self) -> &R {
+        &self.registry
     }
 
     /// Has it read another clock than the machine's.

@@ -8,6 +8,7 @@ pub(crate) mod authority;
 pub(crate) mod cloud;
 pub(crate) mod events;
 pub(crate) mod front_door;
+pub(crate) mod golden;
 pub(crate) mod key_forms;
 pub(crate) mod programs;
 pub(crate) mod tap;

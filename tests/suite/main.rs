@@ -29,6 +29,7 @@ mod replay;
 mod rights;
 mod runbook;
 mod settings;
+mod shell;
 mod sweeps;
 mod telemetry;
 mod uploads;

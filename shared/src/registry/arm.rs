@@ -4,9 +4,10 @@
 //! from the body of each answer (there is no `ETag` header) and goes back as `If-Match`. Nothing is retried
 //! here: after a call whose effect is in doubt, the only safe thing is to look, and that is the verifier's.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use azure_core::credentials::TokenCredential;
+use azure_core::credentials::{AccessToken, TokenCredential};
 use azure_core::http::headers::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, RETRY_AFTER};
 use azure_core::http::{HttpClient, Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -23,6 +24,9 @@ use crate::trust::Scope;
 
 /// The api-version asked for by default: the newest stable one before the 2026 rewrite of the specification.
 pub const API_VERSION: &str = "2022-12-12";
+
+/// The name of a certificate that nobody has.
+const NOBODY_S: &str = "keyholder-doctor-asks-whether-it-may";
 
 /// More pages than the instances of a subscription can fill.
 const MAX_PAGES: usize = 100;
@@ -49,6 +53,16 @@ impl Arm {
         Arm { client, credential, endpoint, audience }
     }
 
+    /// Gets a token, and keeps it as the credential does: whether there is an identity at all.
+    pub async fn sign_in(&self) -> Result<(), CallError> {
+        self.token().await.map(|_| ())
+    }
+
+    async fn token(&self) -> Result<AccessToken, CallError> {
+        let token = self.credential.get_token(&[&self.audience], None).await;
+        token.map_err(|error| identity::call_error(&self.audience, &error))
+    }
+
     async fn call(
         &self,
         call: &str,
@@ -57,8 +71,7 @@ impl Arm {
         etag: Option<&Etag>,
         body: Option<Value>,
     ) -> Result<Answer, CallError> {
-        let token = self.credential.get_token(&[&self.audience], None).await;
-        let token = token.map_err(|error| identity::call_error(&self.audience, &error))?;
+        let token = self.token().await?;
         let url = if path.starts_with('/') { self.url(path) } else { self.next_page(call, path)? };
         let mut request = Request::new(url, method);
         request.insert_header(AUTHORIZATION, format!("Bearer {}", token.token.secret()));
@@ -103,17 +116,54 @@ impl Arm {
         }
     }
 
-    async fn list(&self, call: &str, path: String) -> Result<Vec<answer::Item>, CallError> {
+    async fn list(
+        &self,
+        call: &str,
+        scope: &(dyn Display + Sync),
+        path: String,
+    ) -> Result<Vec<answer::Item>, CallError> {
         let mut items = Vec::new();
         let mut next = Some(path);
         for _ in 0..MAX_PAGES {
             let Some(link) = next else { return Ok(items) };
             let answer = self.call(call, Method::Get, &link, None, None).await?;
-            let page = answer.read(call, None, answer::page)?;
+            let page = answer.read(call, scope, answer::page)?;
             items.extend(page.value);
             next = page.next_link.filter(|link| !link.is_empty());
         }
         Err(unreadable(call, &format!("it has more than {MAX_PAGES} pages")))
+    }
+}
+
+/// What writes to a certificate, and needs a right of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Asking for a code.
+    GenerateVerificationCode,
+    /// Handing in a proof.
+    Verify,
+}
+
+impl Arm {
+    /// Whether a write is allowed in a registry. It is tried on a certificate that does not exist, in a state that no
+    /// certificate has: Azure Resource Manager asks for the right first, and after that there is nothing to write to.
+    pub async fn may(&self, registry: &RegistryId, write: Write) -> Result<(), CallError> {
+        let id = CertificateId::parse(&format!("{registry}/certificates/{NOBODY_S}"));
+        let id = id.expect("a registry's id with a name makes a certificate's id");
+        let etag = Etag::parse(NOBODY_S).expect("the constant is one");
+        let (action, call, body) = match write {
+            Write::GenerateVerificationCode => ("generateVerificationCode", "asking for codes", None),
+            Write::Verify => ("verify", "handing in proofs", Some(json!({ "certificate": "" }))),
+        };
+        let call = format!("{call} in {registry}");
+        let path = format!("{}/{action}", id.path());
+        let answer = self.call(&call, Method::Post, &path, Some(&etag), body).await?;
+        match answer.status {
+            StatusCode::NotFound | StatusCode::PreconditionFailed | StatusCode::BadRequest => Ok(()),
+            _ => {
+                answer.read(&call, registry, |_| Err("a certificate was found that is not there".to_owned()))
+            }
+        }
     }
 }
 
@@ -125,14 +175,14 @@ impl Registry for Arm {
             Scope::Subscription(_) | Scope::ResourceGroup(..) => format!("{}/{all}", scope.path()),
         };
         let call = format!("listing the DPS instances in {scope}");
-        let items = self.list(&call, path).await?;
+        let items = self.list(&call, scope, path).await?;
         let parsed = items.iter().map(|item| RegistryId::parse(&item.id));
         Ok(parsed.map(|id| id.map_err(|error| unreadable(&call, &error.to_string()))).collect())
     }
 
     async fn certificates(&self, registry: &RegistryId) -> Result<Listed<ListedCertificate>, CallError> {
         let call = format!("listing the certificates of {registry}");
-        let items = self.list(&call, format!("{}/certificates", registry.path())).await?;
+        let items = self.list(&call, registry, format!("{}/certificates", registry.path())).await?;
         Ok(items.iter().map(|item| item.listed().map_err(|reason| unreadable(&call, &reason))).collect())
     }
 
@@ -142,7 +192,7 @@ impl Registry for Arm {
         if answer.status == StatusCode::NotFound {
             return Ok(None);
         }
-        answer.read(&call, Some(id), answer::registered).map(Some)
+        answer.read(&call, id.registry(), answer::registered).map(Some)
     }
 
     async fn generate_verification_code(
@@ -153,7 +203,7 @@ impl Registry for Arm {
         let call = format!("asking for a verification code for {id}");
         let path = format!("{}/generateVerificationCode", id.path());
         let answer = self.call(&call, Method::Post, &path, Some(etag), None).await?;
-        answer.vanished(&call)?.read(&call, Some(id), answer::challenge)
+        answer.vanished(&call)?.read(&call, id.registry(), answer::challenge)
     }
 
     async fn verify(&self, id: &CertificateId, etag: &Etag, proof: &Proof) -> Result<Registered, CallError> {
@@ -161,7 +211,7 @@ impl Registry for Arm {
         let path = format!("{}/verify", id.path());
         let body = json!({ "certificate": proof.to_base64() });
         let answer = self.call(&call, Method::Post, &path, Some(etag), Some(body)).await?;
-        answer.vanished(&call)?.read(&call, Some(id), answer::registered)
+        answer.vanished(&call)?.read(&call, id.registry(), answer::registered)
     }
 }
 
@@ -174,10 +224,11 @@ impl Answer {
         }
     }
 
+    /// What it says; `scope` is where a right that lacks is to be given.
     fn read<T>(
         &self,
         call: &str,
-        id: Option<&CertificateId>,
+        scope: &(dyn Display + Sync),
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Result<T, CallError> {
         if self.status == StatusCode::Ok {
@@ -198,11 +249,10 @@ impl Answer {
                 status,
                 code: answer.code,
                 message: answer.message,
-                remedy: id.filter(|_| status == 403).map(|id| {
+                remedy: (status == 403).then(|| {
                     format!(
                         "give the app's identity a role with this action: az role assignment create --assignee \
-                         <identity> --role <role> --scope {}",
-                        id.registry()
+                         <identity> --role <role> --scope {scope}"
                     )
                 }),
             },

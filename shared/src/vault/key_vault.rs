@@ -8,6 +8,7 @@
 pub mod answer;
 mod calls;
 mod gate;
+mod probe;
 mod remedy;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::pulled_key::PulledKey;
 pub use answer::Certificate;
 use calls::Calls;
 use gate::Gate;
+pub use probe::{MaySign, Probe};
 
 /// The vaults of the settings.
 pub struct KeyVaults {

@@ -7,6 +7,7 @@ use openssl::pkey::{PKey, Private};
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::survey::Foresight;
 use super::*;
 use crate::ca::CaCertificate;
 use crate::certificate_id::RegistryId;
@@ -450,4 +451,41 @@ async fn what_was_proven_here_is_not_taken_for_a_waived_proof() {
 fn upload(name: &str) -> Upload {
     let id = id().to_string().replace("/root", &format!("/{name}"));
     Upload { id: CertificateId::parse(&id).expect("well-formed"), at: None }
+}
+
+#[tokio::test]
+async fn a_survey_says_what_would_become_of_each_and_changes_nothing() {
+    let (registry, vault) = peers(State::default());
+    let survey = verifier(&registry, &vault).survey(None).await;
+    assert!(survey.unread.is_empty(), "{:?}", survey.unread);
+    let [surveyed] = survey.certificates.as_slice() else { panic!("{:?}", survey.certificates) };
+    assert!(!surveyed.listed.is_verified && surveyed.listed.id == id());
+    let Some(Foresight::Ready { signed_with, granted_by }) = &surveyed.foresight else {
+        panic!("{:?}", surveyed.foresight)
+    };
+    assert_eq!((signed_with, granted_by.as_str()), (&object(Kind::Certificate), "*"));
+    let state = registry.state.lock().expect("no test panics while holding it");
+    assert_eq!((state.etag, state.handed_in, state.is_verified), (0, 0, false), "nothing was written");
+}
+
+#[tokio::test]
+async fn a_survey_sees_the_locks_and_does_not_wait() {
+    let (registry, vault) = peers(State { troubles: [throttled(60)].into(), ..State::default() });
+    let served = verifier(&registry, &vault);
+    let other = Registries::parse(&RESOURCE_GROUP.replace("/rg", "/other")).expect("well-formed");
+    let elsewhere = Verifier::new(&registry, &vault, other, Limits::default());
+    for (verifier, expected) in [(served, Reason::Throttled), (elsewhere, Reason::RegistryNotServed)] {
+        let survey = verifier.survey(Some(id().registry())).await;
+        match &survey.certificates[0].foresight {
+            Some(Foresight::Ends(outcome)) => assert_eq!(outcome.reason(), expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_verified_has_no_future() {
+    let (registry, vault) = peers(State { is_verified: true, ..State::default() });
+    let survey = verifier(&registry, &vault).survey(None).await;
+    assert!(survey.certificates[0].listed.is_verified && survey.certificates[0].foresight.is_none());
 }

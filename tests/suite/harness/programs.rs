@@ -4,6 +4,8 @@ use std::process::{Command, Output, Stdio};
 
 /// The handler that Azure Functions starts.
 pub(crate) const HANDLER: &str = env!("CARGO_BIN_EXE_handler-under-test");
+/// Keyholder from a shell.
+pub(crate) const KEYHOLDER: &str = env!("CARGO_BIN_EXE_keyholder-under-test");
 /// The webhook as a Lambda function.
 pub(crate) const LAMBDA: &str = env!("CARGO_BIN_EXE_lambda-under-test");
 /// The emulator's command line.

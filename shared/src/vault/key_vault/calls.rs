@@ -19,6 +19,7 @@ use crate::ca::{CaCertificate, SignatureAlgorithm};
 use crate::error::CallError;
 use crate::proof::RawSignature;
 use crate::thumbprint::Thumbprint;
+use crate::trust::Grant;
 use crate::vault::directory::Names;
 use crate::vault::{Found, KeyUse, Kind, ObjectId};
 
@@ -64,6 +65,13 @@ impl Calls {
         ObjectId::newest(&self.vault, kind, name)
     }
 
+    /// An object that nobody has.
+    pub(super) fn missing(&self, kind: Kind) -> ObjectId {
+        let newest = self.object(kind, "keyholder-doctor-asks-whether-it-may");
+        let id = format!("{newest}/00000000000000000000000000000000");
+        ObjectId::parse(&id, &self.vault, kind).expect("an id with a version is one")
+    }
+
     /// The newest or a certain version of a certificate.
     pub(super) async fn certificate(
         &self,
@@ -100,6 +108,22 @@ impl Calls {
             names.entry(thumbprint).or_insert_with(|| id.name().to_owned());
         }
         Ok(names)
+    }
+
+    /// The name and the grant of each certificate.
+    pub(super) async fn grants(&self) -> Result<Vec<(String, Grant)>, CallError> {
+        let all = self.object(Kind::Certificate, "");
+        let call = format!("listing the certificates of {}", self.vault);
+        let fail = |error| call_error(&call, &all, &error);
+        let mut items = self.certificates.list_certificate_properties(None).map_err(fail)?;
+        let mut grants = Vec::new();
+        while let Some(item) = items.try_next().await.map_err(fail)? {
+            let id = item.id.as_deref().unwrap_or_default();
+            let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
+                .map_err(|reason| unreadable(&call, &reason))?;
+            grants.push((id.name().to_owned(), grant_and_tags(item.tags).0));
+        }
+        Ok(grants)
     }
 
     /// The version of a certificate that has this thumbprint.
@@ -200,6 +224,60 @@ impl Calls {
         let answer = self.keys.sign(key.name(), content, Some(options)).await;
         let result = answer.and_then(|answer| answer.into_model()).map_err(fail)?;
         result.result.map(RawSignature).ok_or_else(|| unreadable(&call, "no signature in it"))
+    }
+}
+
+impl Calls {
+    /// Whether a key may be used to sign here. It is asked for a signature that no vault can make: of no bytes, with an
+    /// algorithm for keys of another kind. A vault that says so has let the caller through.
+    pub(super) async fn may_sign(&self, key: &ObjectId, of: SignatureAlgorithm) -> Result<(), CallError> {
+        let call = format!("asking whether {key} may be used to sign");
+        let misfit = match of {
+            SignatureAlgorithm::Rs256 => models::SignatureAlgorithm::Es256,
+            SignatureAlgorithm::Es256 | SignatureAlgorithm::Es384 | SignatureAlgorithm::Es512 => {
+                models::SignatureAlgorithm::Rs256
+            }
+        };
+        let parameters = SignParameters { algorithm: Some(misfit), value: Some(Vec::new()) };
+        let content = parameters.try_into().map_err(|error| call_error(&call, key, &error))?;
+        let options =
+            KeyClientSignOptions { key_version: Some(key.version().to_owned()), ..Default::default() };
+        match self.keys.sign(key.name(), content, Some(options)).await {
+            Ok(_) => Err(unreadable(&call, "a signature of nothing was made")),
+            Err(error) => refused_for_another_reason(&call, key, &error),
+        }
+    }
+
+    /// Whether secrets may be read here, their properties and their values, tried on one that does not exist.
+    pub(super) async fn may_read_secrets(&self, missing: &ObjectId) -> Result<(), CallError> {
+        let call = format!("asking whether the secrets of {} may be read", self.vault);
+        let versions = match self.secrets.list_secret_properties_versions(missing.name(), None) {
+            Ok(items) => items.try_collect::<Vec<SecretProperties>>().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = versions {
+            refused_for_another_reason(&call, missing, &error)?;
+        }
+        let options = SecretClientGetSecretOptions {
+            secret_version: Some(missing.version().to_owned()),
+            ..Default::default()
+        };
+        match self.secrets.get_secret(missing.name(), Some(options)).await {
+            Ok(_) => Err(unreadable(&call, "a secret was found that is not there")),
+            Err(error) => refused_for_another_reason(&call, missing, &error),
+        }
+    }
+}
+
+/// A request that cannot be met, turned down as wrong (400) or about nothing (404), was let through before that.
+fn refused_for_another_reason(
+    call: &str,
+    object: &ObjectId,
+    error: &azure_core::Error,
+) -> Result<(), CallError> {
+    match error.http_status().map(u16::from) {
+        Some(400 | 404) => Ok(()),
+        _ => Err(call_error(call, object, error)),
     }
 }
 

@@ -1,0 +1,5 @@
+//! Keyholder from a shell.
+
+fn main() -> std::process::ExitCode {
+    keyholder_functions::cli::main()
+}

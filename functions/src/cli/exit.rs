@@ -1,0 +1,106 @@
+//! How a command ends, as the shell sees it.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use keyholder::config::Identity;
+use keyholder::error;
+use keyholder::reason::{Answer, Reason};
+
+use super::output::hint;
+
+/// The exit codes, the gravest last: of several the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exit {
+    /// 0
+    Done,
+    /// 4: time mends it.
+    TryAgain,
+    /// 1: a person has to mend something.
+    Failed,
+    /// 3: a right, or one of the two locks.
+    Denied,
+    /// 2: the arguments or the settings.
+    Usage,
+}
+
+impl Exit {
+    /// The settings cannot be used; says why.
+    pub(super) fn usage(problem: &str) -> Exit {
+        hint(problem);
+        Exit::Usage
+    }
+
+    /// Nothing could be begun; says why.
+    pub(super) fn failed(problem: &(dyn Error + 'static)) -> Exit {
+        hint(&error::chain(problem));
+        Exit::Failed
+    }
+
+    /// Nobody could be named. An endpoint may be starting; somebody who is not logged in will not be by waiting.
+    pub(super) fn without_identity(identity: &Identity) -> Exit {
+        match identity {
+            Identity::Developer => Exit::Denied,
+            Identity::Managed { .. } | Identity::Workload => Exit::TryAgain,
+        }
+    }
+}
+
+impl From<Reason> for Exit {
+    fn from(reason: Reason) -> Exit {
+        match (reason, reason.answer()) {
+            // The app is done with what is gone; a person who asked for it is not.
+            (Reason::Gone, _) => Exit::Failed,
+            (Reason::RegistryNotServed | Reason::NoGrant | Reason::AccessRefused | Reason::Firewall, _) => {
+                Exit::Denied
+            }
+            (_, Answer::Done) => Exit::Done,
+            (_, Answer::Loud) => Exit::Failed,
+            (_, Answer::DeliverAgain) => Exit::TryAgain,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Denied => 3,
+            Exit::TryAgain => 4,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_code() {
+        let rows = [
+            (Reason::Verified, Exit::Done),
+            (Reason::AlreadyVerified, Exit::Done),
+            (Reason::VerifiedWithoutProof, Exit::Done),
+            (Reason::Gone, Exit::Failed),
+            (Reason::RegistryNotServed, Exit::Denied),
+            (Reason::NoGrant, Exit::Denied),
+            (Reason::AccessRefused, Exit::Denied),
+            (Reason::Firewall, Exit::Denied),
+            (Reason::CaMissing, Exit::Failed),
+            (Reason::KeyDisabled, Exit::Failed),
+            (Reason::Throttled, Exit::TryAgain),
+            (Reason::Deadline, Exit::TryAgain),
+        ];
+        for (reason, expected) in rows {
+            assert_eq!(Exit::from(reason), expected, "{}", reason.name());
+        }
+    }
+
+    #[test]
+    fn of_several_the_gravest_counts() {
+        let all = [Exit::Done, Exit::Denied, Exit::TryAgain, Exit::Failed];
+        assert_eq!(all.into_iter().max(), Some(Exit::Denied));
+    }
+}

@@ -1,0 +1,71 @@
+//! What a person sees while something takes its time: one line that says what, and for how long already.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::output::hint;
+
+/// How often the line is written again.
+const EVERY: Duration = Duration::from_millis(250);
+/// Back to the start of the line, and clear it.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Shows that something is under way until it is dropped.
+pub(super) struct Progress(Option<JoinHandle<()>>);
+
+impl Progress {
+    /// On a terminal a line that counts the seconds; otherwise, for a log, one that says what has begun.
+    pub(super) fn start(what: &str) -> Progress {
+        if !io::stderr().is_terminal() {
+            hint(&format!("{what} …"));
+        }
+        Progress::start_quietly(what)
+    }
+
+    /// The same for one of many steps, each of which prints something when it is done: a log can do without it.
+    pub(super) fn start_quietly(what: &str) -> Progress {
+        if !io::stderr().is_terminal() {
+            return Progress(None);
+        }
+        let what = what.to_owned();
+        Progress(Some(tokio::spawn(async move {
+            let begun = Instant::now();
+            loop {
+                // First, so that what is done at once leaves no trace.
+                tokio::time::sleep(EVERY).await;
+                write(&line(&what, begun.elapsed()));
+            }
+        })))
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take() {
+            line.abort();
+            write(CLEAR);
+        }
+    }
+}
+
+fn line(what: &str, elapsed: Duration) -> String {
+    format!("{CLEAR}{what} … {} s", elapsed.as_secs())
+}
+
+/// Nobody is helped by a complaint about a line that cannot be written.
+fn write(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_takes_the_place_of_the_one_before() {
+        assert_eq!(line("verifying root-ca", Duration::from_millis(3900)), "\r\x1b[Kverifying root-ca … 3 s");
+    }
+}
