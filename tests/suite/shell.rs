@@ -21,13 +21,20 @@ use crate::harness::cloud::{Cloud, options};
 use crate::harness::golden::{assert_golden, steady};
 use crate::harness::programs::{KEYHOLDER, program, result};
 
-/// A shell whose variables point to a cloud, as `emulator env` would set them.
+/// A shell whose variables point to a cloud, as `emulator env` has them set.
 struct Shell {
     variables: Vec<(String, String)>,
 }
 
 impl Shell {
     fn of(cloud: &Cloud) -> Shell {
+        let environment = cloud.azure().control().environment().expect("it runs on sockets");
+        let variables = environment.variables.into_iter();
+        Shell { variables: variables.map(|variable| (variable.name, variable.value)).collect() }
+    }
+
+    /// With the app's identity instead of the person's.
+    fn as_app(cloud: &Cloud) -> Shell {
         Shell { variables: cloud.azure().app_settings().to_vec() }
     }
 
@@ -165,7 +172,7 @@ async fn a_doctor_finds_nothing_wrong_where_nothing_is_and_touches_nothing() {
         let etag = || cloud.certificate("plant-ca", |certificate| certificate.etag().to_string());
         let before = etag();
 
-        let shell = Shell::of(&cloud).with("KEYHOLDER_KEY_ACCESS", access);
+        let shell = Shell::as_app(&cloud).with("KEYHOLDER_KEY_ACCESS", access);
         let (code, stdout, stderr) = shell.run(&["doctor"]).await;
         assert_eq!(code, Some(0), "{stdout}{stderr}");
         assert_golden(&format!("keyholder/doctor.{access}.txt"), &steady(&stdout));
@@ -206,7 +213,7 @@ async fn a_doctor_names_each_right_that_lacks() {
     lose_events(&cloud);
     cloud.import_ca("plant-ca", &ca).await;
     cloud.upload("plant-ca", &ca).await;
-    let shell = Shell::of(&cloud).with("KEYHOLDER_KEY_ACCESS", "read-secret");
+    let shell = Shell::as_app(&cloud).with("KEYHOLDER_KEY_ACCESS", "read-secret");
     for (missing, check) in rows {
         let without = |actions: &[&'static str]| -> Vec<&'static str> {
             actions.iter().copied().filter(|action| *action != missing).collect()
@@ -355,4 +362,10 @@ async fn a_reader_who_has_gone_is_no_failure() {
     let mut child = Command::from(program(KEYHOLDER)).args(["completions", "zsh"]).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let (readme, status) = (include_str!("../../README.md"), include_str!("../golden/keyholder/status.txt"));
+    assert!(readme.contains(status), "put this into README.md:\n{status}");
 }

@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use keyholder_emulator::event_grid::Schema;
+use keyholder_emulator::World;
+use keyholder_emulator::event_grid::{Provisioning, Schema};
 use keyholder_emulator::faults::Calls;
 use keyholder_emulator::operation::Operation;
 use serde_json::{Value, json};
 
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::Cloud;
-use crate::harness::front_door::{FrontDoor, Kind, SECRET, SUBSCRIPTION, subscribe};
+use crate::harness::front_door::{FrontDoor, Kind, SECRET, propose, subscribe};
 use crate::harness::programs::{HANDLER, LAMBDA, program, result};
 use crate::harness::{HTTP, events};
 
@@ -25,7 +26,7 @@ async fn an_uploaded_ca_is_verified_through_either_front_door_in_either_schema()
         let cloud = Cloud::start().await;
         let front_door = FrontDoor::open(kind, &cloud).await;
         for (name, schema) in [("plant-ca", Schema::EventGrid), ("line-ca", Schema::CloudEvents)] {
-            subscribe(&cloud, front_door.endpoint(), schema);
+            subscribe(&cloud, front_door.endpoint(), schema).await;
             cloud.import_ca(name, &ca).await;
             cloud.upload(name, &ca).await;
             let proof = cloud.until_verified(name).await;
@@ -37,28 +38,49 @@ async fn an_uploaded_ca_is_verified_through_either_front_door_in_either_schema()
 
 #[tokio::test]
 async fn both_handshakes_are_done_for_announced_subscriptions_only() {
-    let sample: Value =
-        serde_json::from_str(include_str!("../fixtures/eventgrid/validation.eventgrid.request.json"))
-            .unwrap();
-    let answer: Value =
-        serde_json::from_str(include_str!("../fixtures/eventgrid/validation.eventgrid.response.json"))
-            .unwrap();
-    let options: Value =
-        serde_json::from_str(include_str!("../fixtures/eventgrid/validation.cloudevents.options.json"))
-            .unwrap();
+    let cloud = Cloud::start().await;
+    let before = cloud.count(Operation::GetToken);
+    for kind in Kind::BOTH {
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        for schema in [Schema::EventGrid, Schema::CloudEvents] {
+            subscribe(&cloud, front_door.endpoint(), schema).await;
+        }
+        let stranger = propose(&cloud, "somebody-else-s", front_door.endpoint(), Schema::EventGrid);
+        let (stranger, _) = tokio::join!(stranger, let_second_attempts_be_made(&cloud));
+        assert!(
+            matches!(&stranger, Provisioning::Failed(why) if why.contains("403")),
+            "{kind:?}: {stranger:?}"
+        );
+        front_door.until_logged("KEYHOLDER_WEBHOOK_SUBSCRIPTIONS").await;
+    }
+    assert_eq!(cloud.count(Operation::GetToken), before, "a handshake is no reason to call anybody");
+}
+
+/// An endpoint that refuses is asked once more after five seconds.
+async fn let_second_attempts_be_made(cloud: &Cloud) {
+    let emulator = cloud.emulator();
+    let later = |world: &World| world.event_grid.next_due().filter(|due| *due > emulator.now());
+    cloud.until("a second attempt is due", later).await;
+    emulator.advance(Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn handshakes_are_answered_as_in_the_samples() {
+    let sample = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let question = sample(include_str!("../fixtures/eventgrid/validation.eventgrid.request.json"));
+    let answer = sample(include_str!("../fixtures/eventgrid/validation.eventgrid.response.json"));
+    let options = sample(include_str!("../fixtures/eventgrid/validation.cloudevents.options.json"));
     let cloud = Cloud::start().await;
     for kind in Kind::BOTH {
         let front_door = FrontDoor::open(kind, &cloud).await;
-        for (subscription, expected) in [(SUBSCRIPTION, 200), ("SOMEBODY-ELSE-S", 403)] {
-            let headers =
-                [("aeg-event-type", "SubscriptionValidation"), ("aeg-subscription-name", subscription)];
-            let headers = [&headers[..], &[("x-functions-key", SECRET)]].concat();
-            let (status, body) = front_door.post("eventgrid", &headers, &sample["body"].to_string()).await;
-            assert_eq!(status, expected, "{kind:?} {subscription}: {body}");
-            if expected == 200 {
-                assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), answer["body"], "{kind:?}");
-            }
-        }
+        let headers = [
+            ("aeg-event-type", "SubscriptionValidation"),
+            ("aeg-subscription-name", "VERIFY-ON-UPLOAD"),
+            ("x-functions-key", SECRET),
+        ];
+        let (status, body) = front_door.post("eventgrid", &headers, &question["body"].to_string()).await;
+        assert_eq!((status, sample(&body)), (200, answer["body"].clone()), "{kind:?}");
+
         let mut request = HTTP.request(reqwest::Method::OPTIONS, front_door.endpoint());
         for (name, value) in options["request"]["headers"].as_object().unwrap() {
             request = request.header(name, value.as_str().unwrap());
@@ -69,7 +91,6 @@ async fn both_handshakes_are_done_for_announced_subscriptions_only() {
             assert_eq!(consent.headers()[name.to_lowercase()], value.as_str().unwrap(), "{kind:?} {name}");
         }
     }
-    assert_eq!(cloud.count(Operation::GetToken), 0, "a handshake is no reason to call anybody");
 }
 
 #[tokio::test]
@@ -78,8 +99,14 @@ async fn a_wrong_secret_is_final_and_the_sweep_finds_what_was_lost() {
     for kind in Kind::BOTH {
         let cloud = Cloud::start().await;
         let front_door = FrontDoor::open(kind, &cloud).await;
+        // As if the secret had been replaced here, and not in the event subscription.
+        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid).await;
         let wrong = front_door.url("eventgrid?code=0000000000000000000000000000000000");
-        subscribe(&cloud, wrong, Schema::EventGrid);
+        cloud.emulator().with(|world, _| {
+            let mut subscription = world.event_grid.subscriptions().next().unwrap().clone();
+            subscription.endpoint = wrong.into();
+            world.event_grid.subscribe(subscription);
+        });
         cloud.import_ca("plant-ca", &ca).await;
         cloud.upload("plant-ca", &ca).await;
         assert_eq!(cloud.until_answered("plant-ca").await, 401, "{kind:?}");
@@ -146,7 +173,7 @@ async fn what_time_mends_is_answered_so_that_event_grid_comes_again() {
     for kind in Kind::BOTH {
         let cloud = Cloud::start().await;
         let front_door = FrontDoor::open(kind, &cloud).await;
-        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid);
+        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid).await;
         cloud.import_ca("plant-ca", &ca).await;
         cloud.fail(Operation::GetCertificate, Some("plant-ca"), Calls::Always, 503);
         cloud.upload("plant-ca", &ca).await;
@@ -164,7 +191,7 @@ async fn what_a_person_has_to_mend_is_not_delivered_again_and_is_an_error_in_the
     for kind in Kind::BOTH {
         let cloud = Cloud::start().await;
         let front_door = FrontDoor::open(kind, &cloud).await;
-        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid);
+        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid).await;
         cloud.import_ca_tagged("plant-ca", &ca, &[]).await;
         cloud.upload("plant-ca", &ca).await;
         assert_eq!(cloud.until_answered("plant-ca").await, 200, "{kind:?}");

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use keyholder_emulator::event_grid::Schema;
+use keyholder_emulator::World;
+use keyholder_emulator::event_grid::{Provisioning, Schema, SubscriptionName};
 use keyholder_emulator::lambda::{Lambda, Options};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpListener;
@@ -17,8 +18,8 @@ use super::{HTTP, programs};
 
 /// What a caller has to know.
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
-/// The event subscription that is there at start, as it calls itself.
-pub(crate) const SUBSCRIPTION: &str = "VERIFY-ON-UPLOAD";
+/// The event subscription that is there at start.
+pub(crate) const SUBSCRIPTION: &str = "verify-on-upload";
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -119,19 +120,31 @@ impl FrontDoor {
     }
 }
 
-/// Has Event Grid deliver uploads to an endpoint, and nowhere else.
-pub(crate) fn subscribe(cloud: &Cloud, endpoint: Url, schema: Schema) {
-    cloud.emulator().with(|world, _| {
-        let mut subscription =
-            world.event_grid.subscriptions().next().expect("one is there at start").clone();
+/// Has Event Grid deliver uploads to an endpoint, and nowhere else, once the endpoint agrees: what came of asking it.
+pub(crate) async fn propose(cloud: &Cloud, name: &str, endpoint: Url, schema: Schema) -> Provisioning {
+    let name: SubscriptionName = name.parse().unwrap();
+    cloud.emulator().with(|world, now| {
+        let mut subscription = world.event_grid.subscriptions().next().unwrap().clone();
+        subscription.name = name.clone();
         subscription.endpoint = endpoint.into();
         subscription.schema = schema;
-        world.event_grid.subscribe(subscription);
+        world.event_grid.propose(subscription, now).unwrap();
     });
+    let emulator = cloud.emulator().clone();
+    let settled = |world: &World| {
+        let provisioning = world.event_grid.provisioning(&name, emulator.now())?;
+        (!matches!(provisioning, Provisioning::Creating | Provisioning::Updating)).then_some(provisioning)
+    };
+    cloud.until(&format!("the endpoint of {name} has been asked"), settled).await
+}
+
+/// The same for one that has to agree.
+pub(crate) async fn subscribe(cloud: &Cloud, endpoint: Url, schema: Schema) {
+    assert_eq!(propose(cloud, SUBSCRIPTION, endpoint, schema).await, Provisioning::Succeeded);
 }
 
 fn settings(cloud: &Cloud) -> Vec<(String, String)> {
-    let own = [("KEYHOLDER_WEBHOOK_SECRET", SECRET), ("KEYHOLDER_WEBHOOK_SUBSCRIPTIONS", "verify-on-upload")];
+    let own = [("KEYHOLDER_WEBHOOK_SECRET", SECRET), ("KEYHOLDER_WEBHOOK_SUBSCRIPTIONS", SUBSCRIPTION)];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
     cloud.azure().app_settings().iter().cloned().chain(own).collect()
 }
