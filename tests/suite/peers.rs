@@ -10,7 +10,7 @@ use keyholder_emulator::operation::Operation;
 use openssl::ecdsa::EcdsaSig;
 use openssl::pkey::PKey;
 use serde_json::{Value, json};
-use wiremock::matchers::{header_exists, method, path_regex};
+use wiremock::matchers::{header_exists, method, path_regex, query_param_is_missing};
 use wiremock::{Mock, MockBuilder, MockServer, Request, ResponseTemplate};
 
 use crate::harness::authority::{Authority, Family};
@@ -239,6 +239,26 @@ async fn a_vault_gets_no_token_for_another_service() {
         let brought = asked.iter().filter(|request| request.headers.contains_key("authorization"));
         assert_eq!(brought.count(), 0, "{resource}: a token was brought");
         assert!(!asked.is_empty(), "{resource}: nobody asked");
+    }
+}
+
+#[tokio::test]
+async fn a_vault_s_list_leads_our_token_nowhere_else() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    for link in ["https://evil.example/certificates?page=2", "//evil.example/certificates?page=2"] {
+        let wire = Wire::start_with("plant-ca", &ca).await;
+        // Not by its name, so the vault is listed.
+        wire.ask_dps("PUT", "line-7", "", &json!({ "properties": { "certificate": ca.certificate() } }));
+        let first = ResponseTemplate::new(200).set_body_json(json!({ "value": [], "nextLink": link }));
+        let listing = Mock::given(method("GET")).and(path_regex("^/certificates/?$"));
+        let listing = listing.and(header_exists("authorization")).and(query_param_is_missing("page"));
+        listing.respond_with(first).mount(&wire.server).await;
+        let outcome = wire.verify("line-7").await;
+        assert_eq!(outcome.reason(), Reason::Unreachable, "{link}: {outcome}");
+        assert!(outcome.to_string().contains("leads to another host"), "{link}: {outcome}");
+        let requests = wire.received("GET", "").await;
+        let hosts = requests.iter().map(|request| request.headers["host"].to_str().unwrap());
+        assert!(hosts.into_iter().all(|host| !host.starts_with("evil")), "{link}");
     }
 }
 

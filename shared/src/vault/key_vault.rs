@@ -45,7 +45,7 @@ pub struct KeyVaults {
 }
 
 struct KeyVault {
-    calls: Calls,
+    calls: Arc<Calls>,
     directory: Directory,
 }
 
@@ -58,8 +58,8 @@ impl KeyVaults {
         client: &Arc<dyn HttpClient>,
     ) -> azure_core::Result<KeyVaults> {
         let vaults = urls.iter().map(|url| {
-            let gate: Arc<dyn HttpClient> = Arc::new(Gate::new(client.clone()));
-            let calls = Calls::new(url, credential, &http_client::azure_options(&gate))?;
+            let gate: Arc<dyn HttpClient> = Arc::new(Gate::new(client.clone(), url));
+            let calls = Arc::new(Calls::new(url, credential, &http_client::azure_options(&gate))?);
             Ok(KeyVault { calls, directory: Directory::default() })
         });
         Ok(KeyVaults {
@@ -173,10 +173,15 @@ impl KeyVault {
 
     /// A certificate of another name.
     async fn listed(&self, wanted: Wanted<'_>, access: KeyAccess) -> Result<Option<Certificate>, CallError> {
-        let name = self.directory.find(wanted.thumbprint, || self.calls.names_by_thumbprint()).await;
-        let Some(name) = visible(name, access)?.flatten() else { return Ok(None) };
-        let certificate = self.calls.certificate(&name, None).await?;
-        Ok(certificate.filter(|certificate| certificate.ca.thumbprint() == wanted.thumbprint))
+        let read = || {
+            let calls = self.calls.clone();
+            async move { Ok(visible(calls.names_by_thumbprint().await, access)?.unwrap_or_default()) }
+        };
+        let get = |name: String| async move {
+            let certificate = self.calls.certificate(&name, None).await?;
+            Ok(certificate.filter(|certificate| certificate.ca.thumbprint() == wanted.thumbprint))
+        };
+        self.directory.find(wanted.thumbprint, read, get).await
     }
 
     /// An older version of the certificate of the same name.

@@ -1,26 +1,31 @@
 //! The way into one vault: its challenge, which says whom a token has to be for, and that token.
 //!
 //! Each of the SDK's clients begins by sending a call without a token, to be challenged. A vault has three clients,
-//! so what it answered to one of them is kept for the others.
+//! so what it answered to one of them is kept for the others. They also follow a list's next page wherever it leads,
+//! with the token; through here they do not get to another host.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use azure_core::Bytes;
+use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE};
 use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode};
-use url::Url;
+use url::{Origin, Url};
+
+use crate::error::quoted;
 
 /// An HTTP client for one vault.
 #[derive(Debug)]
 pub(super) struct Gate {
     client: Arc<dyn HttpClient>,
+    vault: Origin,
     challenge: RwLock<Option<Headers>>,
 }
 
 impl Gate {
-    pub(super) fn new(client: Arc<dyn HttpClient>) -> Gate {
-        Gate { client, challenge: RwLock::default() }
+    pub(super) fn new(client: Arc<dyn HttpClient>, vault: &Url) -> Gate {
+        Gate { client, vault: vault.origin(), challenge: RwLock::default() }
     }
 
     fn challenge(&self) -> Option<AsyncRawResponse> {
@@ -32,6 +37,10 @@ impl Gate {
 #[async_trait]
 impl HttpClient for Gate {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        if request.url().origin() != self.vault {
+            let message = format!("the vault leads to another host, {}", quoted(request.url().as_str()));
+            return Err(Error::with_message(ErrorKind::DataConversion, message));
+        }
         let has_token = request.headers().get_optional_str(&AUTHORIZATION).is_some();
         if !has_token && let Some(challenge) = self.challenge() {
             return Ok(challenge);
@@ -83,6 +92,20 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn nobody_gets_through_it_to_another_host() {
+        let vault = Arc::new(Vault::default());
+        let gate = Gate::new(vault.clone(), &Url::parse("https://v.example").expect("a URL"));
+        for url in
+            ["https://evil.example/", "http://v.example/", "https://v.example:8443/", "https://a.v.example/"]
+        {
+            let request = Request::new(Url::parse(url).expect("a URL"), Method::Get);
+            let error = gate.execute_request(&request).await.expect_err(url).to_string();
+            assert!(error.contains("leads to another host"), "{error}");
+        }
+        assert_eq!(vault.asked.load(Ordering::Relaxed), 0);
+    }
+
     async fn ask(gate: &Gate, token: Option<&'static str>) -> (u16, Option<String>) {
         let mut request = Request::new(Url::parse("https://v.example/").expect("a URL"), Method::Get);
         if let Some(token) = token {
@@ -96,7 +119,7 @@ mod tests {
     #[tokio::test]
     async fn a_vault_is_asked_once_for_its_challenge_and_always_for_anything_else() {
         let vault = Arc::new(Vault::default());
-        let gate = Gate::new(vault.clone());
+        let gate = Gate::new(vault.clone(), &Url::parse("https://v.example").expect("a URL"));
         let challenged = |number: u32| (401, Some(format!("challenge {number}")));
         assert_eq!(ask(&gate, None).await, challenged(0));
         assert_eq!(ask(&gate, None).await, challenged(0));
