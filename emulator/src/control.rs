@@ -30,6 +30,7 @@ pub use journal::{JournalPage, JournalQuery};
 pub use moment::Moment;
 pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable, VaultName};
 pub use registries::{Certificate, Registries, Registry, Status};
+pub(crate) use server::guarded;
 pub(crate) use site::Site;
 
 use call::{Visitor, calls};

@@ -28,6 +28,7 @@ pub mod listener;
 pub mod local_azure;
 pub mod mock;
 pub mod operation;
+mod page;
 pub mod rbac;
 pub mod reply;
 mod running;

@@ -20,7 +20,7 @@ use tokio_openssl::SslStream;
 use crate::control::Control;
 use crate::reply::Reply;
 use crate::running::Emulator;
-use crate::{exact_sleep, exchange};
+use crate::{exact_sleep, exchange, page};
 
 /// A client that does not finish its handshake is not waited for longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -40,10 +40,10 @@ pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: E
     .await
 }
 
-/// Serves the identity endpoint and the control API, for ever.
+/// Serves the identity endpoint, the control API and the page, for ever.
 pub async fn serve_plain(listener: TcpListener, control: Control) {
     let emulator = control.emulator().clone();
-    let services = services(emulator.clone()).merge(control.routes());
+    let services = services(emulator.clone()).merge(control.routes()).merge(page::routes(&control));
     accept(listener, emulator, |connection| hangup::serve(connection, services.clone())).await
 }
 

@@ -32,19 +32,32 @@ const LONGEST_CODE: usize = 16 * 1024;
 pub struct Control {
     emulator: Emulator,
     site: Option<Arc<Site>>,
+    page_token: Arc<str>,
 }
 
 impl Emulator {
     /// The control API of this emulator.
     pub fn control(&self) -> Control {
-        Control { emulator: self.clone(), site: None }
+        Control { emulator: self.clone(), site: None, page_token: token() }
     }
+}
+
+/// What nobody guesses.
+fn token() -> Arc<str> {
+    let mut bytes = [0; 16];
+    openssl::rand::rand_bytes(&mut bytes).expect("the system has randomness");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
 impl Control {
     /// Of an emulator with addresses.
     pub(crate) fn at(site: Arc<Site>, emulator: Emulator) -> Control {
-        Control { emulator, site: Some(site) }
+        Control { emulator, site: Some(site), page_token: token() }
+    }
+
+    /// What a page has to show that wants something changed.
+    pub(crate) fn page_token(&self) -> &str {
+        &self.page_token
     }
 
     pub(crate) fn emulator(&self) -> &Emulator {

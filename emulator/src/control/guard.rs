@@ -3,13 +3,17 @@
 //! The listener is on the loopback address, but any web page the user has open can send requests there. A page
 //! of another origin is told apart by what browsers say of it, a name that was rebound to this machine by the
 //! `Host` it leaves behind, and a form or a plain `fetch` by the media type it cannot send. Programs send none
-//! of that and pass. A token that only the emulator's own page knows would be one more question here.
+//! of that and pass. A change that a browser asks for needs, besides, the token that only the emulator's own page
+//! has been told.
 
 use http::{HeaderMap, Method, header};
 
 use super::error::ControlError;
 
-pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), ControlError> {
+/// The header in which the page shows that it is ours.
+const TOKEN: &str = "x-page-token";
+
+pub(super) fn check(method: &Method, headers: &HeaderMap, page_token: &str) -> Result<(), ControlError> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let host = text(header::HOST.as_str()).unwrap_or_default();
     if !is_loopback(host) {
@@ -29,6 +33,12 @@ pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), ControlE
         return Err(ControlError::Foreign(format!(
             "a page of another site ({site}) may not ask the emulator"
         )));
+    }
+    let asked_by_a_page = ["origin", "sec-fetch-site"].into_iter().any(|name| headers.contains_key(name));
+    if asked_by_a_page && !method.is_safe() && text(TOKEN) != Some(page_token) {
+        return Err(ControlError::Foreign(
+            "the page is of an earlier run of the emulator, or not its own; load it anew".to_owned(),
+        ));
     }
     let is_json = text(header::CONTENT_TYPE.as_str()).is_some_and(|media_type| {
         let essence = media_type.split(';').next().unwrap_or_default();
@@ -60,7 +70,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        check(&method, &headers).map_err(|error| error.kind().0.as_u16())
+        check(&method, &headers, "token").map_err(|error| error.kind().0.as_u16())
     }
 
     #[test]
@@ -75,6 +85,7 @@ mod tests {
             ("host", "127.0.0.1:8081"),
             ("origin", "http://127.0.0.1:8081"),
             ("sec-fetch-site", "same-origin"),
+            ("x-page-token", "token"),
             JSON,
         ];
         assert_eq!(checked(Method::PATCH, &own), Ok(()));

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, RawPathParams, RawQuery, Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodFilter, any, get, on};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
@@ -39,7 +39,7 @@ impl Control {
             .method_not_allowed_fallback(not_allowed)
             .route("/_emulator/{*path}", any(unknown))
             .layer(DefaultBodyLimit::max(MAX_BODY))
-            .layer(from_fn(guarded))
+            .layer(from_fn_with_state(self.clone(), guarded))
             .with_state(self.clone())
     }
 }
@@ -54,8 +54,9 @@ impl Visitor for Routes {
     }
 }
 
-async fn guarded(request: Request, next: Next) -> Response {
-    if let Err(error) = guard::check(request.method(), request.headers()) {
+/// Lets in whom the guard lets in, and keeps the answer from everybody else.
+pub(crate) async fn guarded(State(control): State<Control>, request: Request, next: Next) -> Response {
+    if let Err(error) = guard::check(request.method(), request.headers(), control.page_token()) {
         return error.into_response();
     }
     let mut response = next.run(request).await;
