@@ -23,6 +23,7 @@ mod stream;
 
 pub use call::{Call, Nothing};
 pub use carry_out::Control;
+pub(crate) use carry_out::random_token;
 pub use clock::{ClockChange, ClockReading};
 pub use error::{ControlError, ErrorBody, ErrorDetail};
 pub use faults::{FaultPlan, FaultRule, OperationInfo, Operations, RuleId};

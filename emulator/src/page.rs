@@ -16,27 +16,22 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRE
 use serde::{Deserialize, Serialize};
 
 use crate::authority::Authority;
-use crate::control::{Control, guarded};
+use crate::control::{self, Control, guarded};
 
 const HTML: &str = include_str!("../page/index.html");
-/// Where the page finds the token that its changes carry.
-const TOKEN: &str = "{{token}}";
+/// Within the page, so that it is painted as soon as it is there.
+const STYLE: &str = include_str!("../page/style.css");
 
-/// Nothing but what this listener serves, in nobody's frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The parts of the page, by name.
-const PARTS: &[(&str, &str, &str)] = &[
-    ("style.css", "text/css", include_str!("../page/style.css")),
-    ("main.js", "text/javascript", include_str!("../page/main.js")),
-    ("api.js", "text/javascript", include_str!("../page/api.js")),
-    ("dom.js", "text/javascript", include_str!("../page/dom.js")),
-    ("certificates.js", "text/javascript", include_str!("../page/certificates.js")),
-    ("story.js", "text/javascript", include_str!("../page/story.js")),
-    ("sequence.js", "text/javascript", include_str!("../page/sequence.js")),
-    ("actions.js", "text/javascript", include_str!("../page/actions.js")),
-    ("laboratory.js", "text/javascript", include_str!("../page/laboratory.js")),
+/// Its modules, by name.
+const PARTS: &[(&str, &str)] = &[
+    ("main.js", include_str!("../page/main.js")),
+    ("api.js", include_str!("../page/api.js")),
+    ("dom.js", include_str!("../page/dom.js")),
+    ("certificates.js", include_str!("../page/certificates.js")),
+    ("story.js", include_str!("../page/story.js")),
+    ("sequence.js", include_str!("../page/sequence.js")),
+    ("actions.js", include_str!("../page/actions.js")),
+    ("laboratory.js", include_str!("../page/laboratory.js")),
 ];
 
 /// Everything the page consists of, and what it asks for besides the control API.
@@ -52,21 +47,30 @@ pub(crate) fn routes(control: &Control) -> Router {
         .with_state(control.clone())
 }
 
+/// With the token that its changes carry, and the style that it may have.
 async fn page(State(control): State<Control>) -> Response {
-    served("text/html", HTML.replace(TOKEN, control.page_token()))
+    let nonce = control::random_token();
+    let html = HTML.replace("{{token}}", control.page_token());
+    let html = html.replace("{{nonce}}", &nonce).replace("{{style}}", STYLE);
+    served("text/html", &nonce, html)
 }
 
 async fn part(Path(name): Path<String>) -> Response {
-    match PARTS.iter().find(|(part, ..)| *part == name) {
-        Some((_, media_type, text)) => served(media_type, (*text).to_owned()),
+    match PARTS.iter().find(|(part, _)| *part == name) {
+        Some((_, text)) => served("text/javascript", "none", (*text).to_owned()),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-fn served(media_type: &str, text: String) -> Response {
+/// Nothing but what this listener serves, in nobody's frame.
+fn served(media_type: &str, nonce: &str, text: String) -> Response {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; base-uri \
+         'none'; form-action 'none'; frame-ancestors 'none'"
+    );
     let headers = [
         (CONTENT_TYPE, format!("{media_type}; charset=utf-8")),
-        (CONTENT_SECURITY_POLICY, POLICY.to_owned()),
+        (CONTENT_SECURITY_POLICY, policy),
         (REFERRER_POLICY, "no-referrer".to_owned()),
         // Another emulator may be behind this address next time.
         (CACHE_CONTROL, "no-store".to_owned()),

@@ -21,6 +21,7 @@ mod key_matrix;
 mod locks;
 mod official_clients;
 mod package;
+mod page;
 mod peers;
 mod promises;
 mod recordings;

@@ -38,12 +38,12 @@ pub struct Control {
 impl Emulator {
     /// The control API of this emulator.
     pub fn control(&self) -> Control {
-        Control { emulator: self.clone(), site: None, page_token: token() }
+        Control { emulator: self.clone(), site: None, page_token: random_token() }
     }
 }
 
 /// What nobody guesses.
-fn token() -> Arc<str> {
+pub(crate) fn random_token() -> Arc<str> {
     let mut bytes = [0; 16];
     openssl::rand::rand_bytes(&mut bytes).expect("the system has randomness");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
@@ -52,7 +52,7 @@ fn token() -> Arc<str> {
 impl Control {
     /// Of an emulator with addresses.
     pub(crate) fn at(site: Arc<Site>, emulator: Emulator) -> Control {
-        Control { emulator, site: Some(site), page_token: token() }
+        Control { emulator, site: Some(site), page_token: random_token() }
     }
 
     /// What a page has to show that wants something changed.
