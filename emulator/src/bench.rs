@@ -4,7 +4,9 @@
 //! from the calls that wait for each other, or a peer that does the same work. Nothing here is a test.
 
 mod cold;
+mod crowd;
 mod distribution;
+mod endurance;
 mod error;
 mod flow;
 mod limit;
@@ -60,6 +62,8 @@ enum What {
     Scale(scale::Arguments),
     /// The emulator itself: requests per second, memory, start
     Emulator(serving::Arguments),
+    /// The emulator's start to its first answer, and its memory over a long run of requests
+    Endurance(endurance::Arguments),
     /// Serve the emulated services in one form, to be measured
     #[command(hide = true)]
     Serve { form: serving::Form },
@@ -109,6 +113,9 @@ pub async fn run(
             What::Emulator(arguments) => {
                 report.sections.extend(serving::measure(&arguments, this_program, say).await?);
             }
+            What::Endurance(arguments) => {
+                report.sections.extend(endurance::measure(&arguments, this_program, say).await?);
+            }
             What::Serve { .. } => {}
         }
     }
@@ -123,7 +130,13 @@ pub async fn run(
 }
 
 fn everything() -> Vec<What> {
-    vec![What::Flow(defaults()), What::Cold(defaults()), What::Scale(defaults()), What::Emulator(defaults())]
+    vec![
+        What::Flow(defaults()),
+        What::Cold(defaults()),
+        What::Scale(defaults()),
+        What::Emulator(defaults()),
+        What::Endurance(defaults()),
+    ]
 }
 
 fn defaults<A: Args>() -> A {

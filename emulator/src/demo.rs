@@ -6,6 +6,7 @@
 
 mod narrator;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,11 @@ pub enum DemoError {
 /// whenever the story moves the clock.
 pub fn app_settings() -> Vec<(String, String)> {
     vec![("AzureWebJobs.SweepUnverified.Disabled".to_owned(), "true".to_owned())]
+}
+
+/// Whether the story is told in colour: on a terminal, unless `NO_COLOR` has a value (<https://no-color.org>).
+pub fn wants_color(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// Tells the story in an emulator that has just been started, with [`app_settings`]. Says whether all of it was so.
@@ -314,4 +320,45 @@ impl<W: Write> Demo<'_, W> {
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_of_people_who_want_it() {
+        let rows = [
+            (true, None, true),
+            (true, Some(""), true),
+            (true, Some("1"), false),
+            (true, Some("0"), false),
+            (false, None, false),
+            (false, Some(""), false),
+        ];
+        for (is_terminal, no_color, expected) in rows {
+            let wants = wants_color(is_terminal, no_color.map(OsStr::new));
+            assert_eq!(wants, expected, "terminal {is_terminal}, NO_COLOR={no_color:?}");
+        }
+    }
+
+    #[test]
+    fn colour_adds_nothing_to_the_words() {
+        let [plain, colored] = [false, true].map(|color| {
+            let mut told = Vec::new();
+            let mut narrator = Narrator::new(&mut told, color);
+            narrator.chapter("1  A root CA");
+            narrator.step("upload root-ca, and let go");
+            narrator.verdict(true, "root-ca is verified");
+            narrator.verdict(false, "all of it");
+            String::from_utf8(told).expect("it tells text")
+        });
+        assert!(!plain.contains('\x1b'), "{plain:?}");
+        assert!(colored.contains("\x1b[32m  ✓ root-ca is verified\x1b[0m"), "{colored:?}");
+        assert!(colored.contains("\x1b[1;31m  ✗ NOT SO: all of it\x1b[0m"), "{colored:?}");
+        let stripped = ["\x1b[1m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"]
+            .iter()
+            .fold(colored, |text, code| text.replace(code, ""));
+        assert_eq!(stripped, plain);
+    }
 }

@@ -17,9 +17,11 @@ mod error;
 mod function;
 mod host_file;
 mod invocation;
+mod keys;
 mod launch;
 mod load;
 mod ncrontab;
+mod outputs;
 mod process;
 mod program;
 mod restart;
@@ -55,7 +57,8 @@ pub(crate) use process::each_line;
 
 use crate::Emulator;
 use crate::guid::guid;
-use launch::{Launch, free_port};
+use keys::Keys;
+use launch::{Launch, free_port, this_port};
 use load::Loaded;
 use process::{Lost, Process};
 use runner::Runner;
@@ -72,6 +75,7 @@ pub struct FunctionsHost {
     console: Console,
     state: watch::Receiver<State>,
     commands: mpsc::Sender<Command>,
+    keys: Option<Keys>,
     tasks: JoinSet<()>,
 }
 
@@ -83,7 +87,13 @@ impl FunctionsHost {
         listener: TcpListener,
         emulator: Emulator,
     ) -> Result<FunctionsHost, HostError> {
-        FunctionsHost::start_on(free_port, app, settings, listener, emulator).await
+        match app.port {
+            None => FunctionsHost::start_on(free_port, app, settings, listener, emulator).await,
+            Some(port) => {
+                this_port(port).map_err(|source| HostError::HandlerPort { port, source })?;
+                FunctionsHost::start_on(|| Ok(port), app, settings, listener, emulator).await
+            }
+        }
     }
 
     async fn start_on(
@@ -127,7 +137,9 @@ impl FunctionsHost {
         for function in functions.iter().filter(|function| timers.has(function) && !function.is_disabled()) {
             tasks.spawn(Arc::clone(&timers).run(function.clone(), Arc::clone(&runner)));
         }
-        tasks.spawn(server::serve(Arc::new(Front { functions, timers, runner }), listener));
+        let keys = app.asks_for_keys.then(|| emulator.with(|world, _| Keys::draw(&mut world.random)));
+        let front = Front { functions, timers, runner, keys: keys.clone() };
+        tasks.spawn(server::serve(Arc::new(front), listener));
         let supervisor = Supervisor {
             launch,
             client,
@@ -137,7 +149,7 @@ impl FunctionsHost {
             commands: command_receiver,
         };
         tasks.spawn(supervisor.run(process));
-        Ok(FunctionsHost { address, console, state, commands, tasks })
+        Ok(FunctionsHost { address, console, state, commands, keys, tasks })
     }
 
     /// Where callers reach it.
@@ -145,14 +157,21 @@ impl FunctionsHost {
         self.address
     }
 
-    /// Where Event Grid delivers events for a function.
+    /// Where Event Grid delivers events for a function, with the key if the host asks for one.
     pub fn webhook(&self, function: &str) -> Url {
         let address = self.address;
-        Url::parse_with_params(
-            &format!("http://{address}/runtime/webhooks/eventgrid"),
-            [("functionName", function)],
-        )
-        .expect("a socket address is an authority")
+        let mut url = Url::parse(&format!("http://{address}/runtime/webhooks/eventgrid"))
+            .expect("a socket address is an authority");
+        url.query_pairs_mut().append_pair("functionName", function);
+        if let Some(keys) = &self.keys {
+            url.query_pairs_mut().append_pair("code", &keys.event_grid());
+        }
+        url
+    }
+
+    /// The key that opens everything; `None` if the host asks for none.
+    pub fn master_key(&self) -> Option<String> {
+        self.keys.as_ref().map(Keys::master)
     }
 
     /// Where a `POST` runs a function, whatever its trigger: `{"input": …}`, or no body.

@@ -12,6 +12,7 @@ use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
 use keyholder_emulator::{app_roles, bench, command_line, demo, up};
+use keyholder_functions::signals::stopped;
 use url::Url;
 
 /// DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on this machine.
@@ -72,6 +73,9 @@ struct Up {
     /// http://localhost:7071/runtime/webhooks/eventgrid?functionName=VerifyOnUpload
     #[arg(long, value_name = "URL")]
     deliver_to: Option<Url>,
+    /// Have the Functions host ask its callers for keys, as it does in Azure
+    #[arg(long)]
+    enable_auth: bool,
     /// Makes a run repeatable: verification codes, etags and ids come from it
     #[arg(long)]
     seed: Option<u64>,
@@ -100,7 +104,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
-    let stopped = up::stopped();
+    let stopped = stopped();
     tokio::pin!(stopped);
     let world = World { strict: true, ..World::tutorial(seed) };
     let options =
@@ -109,8 +113,7 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
         azure = LocalAzure::start(options) => azure?,
         () = &mut stopped => return Ok(false),
     };
-    let color =
-        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = demo::wants_color(io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
     let story = tokio::select! {
         story = demo::run(&azure, io::stdout(), color) => story.map_err(Into::into),
         () = &mut stopped => Ok(false),
@@ -121,26 +124,16 @@ async fn run_demo(seed: u64) -> Result<bool, Box<dyn Error>> {
 
 #[tokio::main]
 async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
-    let stopped = up::stopped();
+    let stopped = stopped();
     tokio::pin!(stopped);
-    let Up {
-        port,
-        identity_port,
-        functions_port,
-        strict,
-        choose,
-        empty,
-        rbac,
-        app,
-        deliver_to,
-        seed,
-        dead_letters,
-    } = up;
+    let Up { port, identity_port, functions_port, strict, choose, empty, .. } = up;
+    let Up { rbac, app, deliver_to, enable_auth, seed, dead_letters, .. } = up;
     let ports = Ports { services: port, identity: identity_port, functions: functions_port };
     let app = match app {
         Some(root) => App::from_dir(root)?,
         None => built_in()?,
     };
+    let app = if enable_auth { app.asking_for_keys() } else { app };
     let rbac = match rbac {
         None => Rbac::off(),
         // The app of `up` may pull keys out of secrets.
@@ -166,7 +159,7 @@ async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
 #[tokio::main]
 #[allow(clippy::print_stderr)]
 async fn run_bench(arguments: bench::Arguments) -> Result<bool, Box<dyn Error>> {
-    let stopped = up::stopped();
+    let stopped = stopped();
     let say = |what: &str| eprintln!("{what} …");
     let this_program = std::env::current_exe()?;
     let mut out = io::stdout();

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 
-use tokio::signal;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::local_azure::{LocalAzure, certificate_id};
@@ -29,37 +28,6 @@ pub async fn run(azure: LocalAzure, mut out: impl Write, stopped: impl Future<Ou
     say(&mut out, "stopped");
 }
 
-/// Ready on Ctrl-C, or SIGTERM where there is such a thing. Both are caught from this call on, not only once
-/// somebody waits, so that whoever calls it first leaves nothing behind.
-pub fn stopped() -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    {
-        let signals = [signal::unix::SignalKind::interrupt(), signal::unix::SignalKind::terminate()];
-        let [interrupt, terminate] = signals.map(signal::unix::signal);
-        async {
-            tokio::select! {
-                () = caught(interrupt) => {}
-                () = caught(terminate) => {}
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    async {
-        if signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    }
-}
-
-/// A signal that cannot be caught ends the process by itself, which is what was asked for.
-#[cfg(unix)]
-async fn caught(signal: std::io::Result<signal::unix::Signal>) {
-    match signal {
-        Ok(mut signal) => _ = signal.recv().await,
-        Err(_) => std::future::pending().await,
-    }
-}
-
 /// A reader who has gone away does not stop the emulator.
 fn say(out: &mut impl Write, text: &str) {
     let _ = writeln!(out, "{text}");
@@ -70,6 +38,8 @@ fn greeting(azure: &LocalAzure) -> String {
     let (arm, identity, control) = (azure.arm(), azure.identity(), azure.control_url());
     let arm = arm.as_str().trim_end_matches('/');
     let functions = azure.functions_host().webhook("VerifyOnUpload");
+    let master_key = azure.functions_host().master_key();
+    let master_key = master_key.map(|key| format!("\n  its master key  {key}")).unwrap_or_default();
     let authority = azure.authority();
     let ca = azure.ca_file().display();
     let seed = azure.control().overview().seed;
@@ -78,7 +48,7 @@ fn greeting(azure: &LocalAzure) -> String {
 ARM               {arm}
 managed identity  {identity}
 Entra ID          {authority}
-Functions host    {functions}
+Functions host    {functions}{master_key}
 control API       {control}
 CA to trust       {ca}
 seed              {seed}

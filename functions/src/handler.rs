@@ -9,10 +9,10 @@ use axum::Router;
 use keyholder::Settings;
 use keyholder::config::Webhook;
 use tokio::net::TcpListener;
-use tokio::signal;
 use tracing::{error, info};
 
 use crate::application::{self, Application};
+use crate::signals::stopped;
 use crate::{routes, webhook};
 
 /// Set by the host: where to listen.
@@ -89,6 +89,7 @@ fn variable(name: &str) -> Option<String> {
 
 #[tokio::main]
 async fn serve(settings: &Settings, front_door: FrontDoor) -> Result<(), Box<dyn Error>> {
+    let stopped = stopped();
     let listener = front_door.bind().await?;
     let application = Application::new(front_door.router(settings)?, listener);
     info!(
@@ -99,7 +100,7 @@ async fn serve(settings: &Settings, front_door: FrontDoor) -> Result<(), Box<dyn
         keyAccess = settings.key_access.name(),
         "the handler listens"
     );
-    application.run_until(stopped()).await?;
+    application.run_until(stopped).await?;
     info!(event = "app.stopped", "the handler was told to stop");
     Ok(())
 }
@@ -129,24 +130,6 @@ impl FrontDoor {
             FrontDoor::Webhook { webhook, .. } => webhook::router(verifier, webhook),
         })
     }
-}
-
-/// Ctrl-C, or SIGTERM where there is such a thing. (The Functions host sends neither; it kills.)
-async fn stopped() {
-    let interrupt = async { signal::ctrl_c().await.unwrap_or_else(|_| std::process::abort()) };
-    #[cfg(unix)]
-    {
-        let mut terminate = match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            Err(_) => return interrupt.await,
-        };
-        tokio::select! {
-            () = interrupt => {}
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    interrupt.await;
 }
 
 /// To stderr, which the host shows as an error; logging may not have started yet.

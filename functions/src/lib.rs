@@ -13,6 +13,7 @@ pub mod handler;
 mod invocation;
 pub mod lambda;
 pub mod routes;
+pub mod signals;
 #[cfg(test)]
 mod testing;
 pub mod webhook;

@@ -62,3 +62,14 @@ fn both_forms_of_the_emulator_serve_what_they_are_asked() {
     assert_eq!(forms, ["listener", "wiremock"]);
     assert_eq!(sections["start"][0]["starts"], 1);
 }
+
+#[test]
+fn the_emulator_answers_after_its_start_and_through_a_run_of_every_kind_of_request() {
+    let sections = measured(&["endurance", "--starts=2", "--requests=400"]);
+    let first = &sections["first_answer"][0];
+    assert!(first["first_answer_ms"]["max"].as_f64() > Some(0.0), "{first:#}");
+    let looks = sections["memory"].as_array().unwrap();
+    let counts: Vec<_> = looks.iter().map(|look| look["requests"].as_u64().unwrap()).collect();
+    assert_eq!(counts, (0..=10).map(|look| look * 40).collect::<Vec<_>>());
+    assert!(looks.iter().all(|look| look["mib"].is_null() || look["mib"].as_f64() > Some(1.0)), "{looks:#?}");
+}

@@ -3,52 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Child;
 
-use crate::harness::programs::{EMULATOR, address_in, program, result, terminate};
-
-const FREE_PORTS: [&str; 6] = ["--port", "0", "--identity-port", "0", "--functions-port", "0"];
-
-/// A running `emulator up`, and what it printed up to the line that says how to stop it.
-struct Up {
-    child: Child,
-    printed: String,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-impl Up {
-    fn start(folder: &Path) -> Up {
-        Up::start_with(folder, &[])
-    }
-
-    fn start_with(folder: &Path, options: &[&str]) -> Up {
-        let mut command = program(EMULATOR);
-        command.arg("up").args(FREE_PORTS).args(options).env("TMPDIR", folder);
-        let mut child = command.spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut printed = String::new();
-        while !printed.contains("Ctrl-C") || address_in(&printed).is_none() {
-            let read = output.read_line(&mut printed).expect("it prints text");
-            assert_ne!(read, 0, "it ended: {printed}{}", rest(&mut child));
-        }
-        Up { child, printed, output }
-    }
-
-    /// The address in the line that starts like this.
-    fn address(&self, of: &str) -> String {
-        let line =
-            self.printed.lines().find(|line| line.starts_with(of)).expect("every address has its line");
-        line[of.len()..].trim().to_owned()
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        // After a failed assertion only; a child that has ended takes it without harm.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::harness::programs::{EMULATOR, address_in, program, result, signal};
+use crate::harness::up::{FREE_PORTS, Up, rest};
 
 #[test]
 fn the_demo_succeeds_and_leaves_nothing_behind() {
@@ -79,7 +36,7 @@ fn a_demo_that_is_stopped_is_no_success_and_leaves_nothing_behind() {
     while line.trim().is_empty() {
         assert_ne!(output.read_line(&mut line).unwrap(), 0, "{}", rest(&mut child));
     }
-    terminate(child.id());
+    signal(child.id(), "TERM");
     let mut told = String::new();
     output.read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
@@ -88,8 +45,14 @@ fn a_demo_that_is_stopped_is_no_success_and_leaves_nothing_behind() {
 
 #[test]
 fn the_emulator_says_where_everything_is_and_stops_when_told() {
+    for name in ["TERM", "INT"] {
+        says_where_everything_is_and_stops_at(name);
+    }
+}
+
+fn says_where_everything_is_and_stops_at(name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let mut up = Up::start(folder.path());
+    let mut up = Up::start(folder.path(), &[]);
     let arm = up.address("ARM ");
     assert!(arm.starts_with("https://localhost:"), "{arm}");
     let (_, port) = arm.rsplit_once(':').unwrap();
@@ -101,7 +64,7 @@ fn the_emulator_says_where_everything_is_and_stops_when_told() {
     let handler = address_in(&up.printed).expect("it was there a moment ago");
     TcpStream::connect(&handler).expect("the handler listens");
 
-    terminate(up.child.id());
+    signal(up.child.id(), name);
     let mut rest = String::new();
     up.output.read_to_string(&mut rest).unwrap();
     assert_eq!(up.child.wait().unwrap().code(), Some(0), "{rest}");
@@ -112,9 +75,20 @@ fn the_emulator_says_where_everything_is_and_stops_when_told() {
 }
 
 #[test]
+fn a_script_can_rely_on_the_ports() {
+    let (code, stdout, _) = result(&program(EMULATOR).args(["up", "--help"]).output().unwrap());
+    assert_eq!(code, Some(0));
+    for (option, port) in [("--port", 8443), ("--identity-port", 8081), ("--functions-port", 7071)] {
+        let (_, help) = stdout.split_once(&format!("{option} <")).expect(option);
+        let default = help.split_once("[default: ").map(|(_, rest)| rest.starts_with(&format!("{port}]")));
+        assert_eq!(default, Some(true), "{option}: {help}");
+    }
+}
+
+#[test]
 fn an_empty_emulator_has_a_subscription_and_what_is_made_in_it() {
     let folder = tempfile::tempdir().unwrap();
-    let up = Up::start_with(folder.path(), &["--empty", "--seed", "7"]);
+    let up = Up::start(folder.path(), &["--empty", "--seed", "7"]);
     assert_eq!(up.address("seed "), "7");
     let control = up.address("control API ");
     let ask = |arguments: &[&str]| {
@@ -181,12 +155,4 @@ fn an_app_that_cannot_be_read_is_an_error_about_the_file() {
 fn left_behind(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
-}
-
-fn rest(child: &mut Child) -> String {
-    let mut text = String::new();
-    if let Some(errors) = &mut child.stderr {
-        let _ = errors.read_to_string(&mut text);
-    }
-    text
 }

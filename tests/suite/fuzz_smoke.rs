@@ -21,8 +21,9 @@ const SEED: u64 = 20_261_123;
 
 type Body = fn(&[u8]);
 
-const BODIES: [(&str, Body); 9] = [
+const BODIES: [(&str, Body); 10] = [
     ("arm_answer", bodies::arm_answer),
+    ("arm_list", bodies::arm_list),
     ("ca_certificate", bodies::ca_certificate),
     ("certificate_id", bodies::certificate_id),
     ("cloud_event", bodies::cloud_event),
@@ -67,7 +68,7 @@ fn mutated_ids_and_events_keep_every_promise() {
 
 #[test]
 fn mutated_answers_keep_every_promise() {
-    for name in ["arm_answer", "key_vault_answer"] {
+    for name in ["arm_answer", "arm_list", "key_vault_answer"] {
         keeps_every_promise(name, 150);
     }
 }

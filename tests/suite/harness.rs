@@ -10,9 +10,11 @@ pub(crate) mod events;
 pub(crate) mod front_door;
 pub(crate) mod golden;
 pub(crate) mod key_forms;
+pub(crate) mod page;
 pub(crate) mod programs;
 pub(crate) mod tap;
 pub(crate) mod unusual;
+pub(crate) mod up;
 pub(crate) mod vaults;
 pub(crate) mod wire;
 

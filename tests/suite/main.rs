@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod answers;
 mod audit;
 mod bench;
 mod canary;
@@ -10,6 +11,7 @@ mod command_line;
 mod control;
 mod deliveries;
 mod demo;
+mod event_grid;
 mod failures;
 mod finding;
 mod fuzz_smoke;

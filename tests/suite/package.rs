@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +20,8 @@ use rawzip::ZipArchive;
 use serde_json::Value;
 
 use crate::harness::cloud;
-use crate::harness::programs::{EMULATOR, HANDLER, program, result};
+use crate::harness::programs::{HANDLER, result};
+use crate::harness::up::Up;
 
 const PACKAGE: &str = "KEYHOLDER_PACKAGE";
 
@@ -135,19 +136,8 @@ fn the_packaged_app_verifies_what_is_uploaded() {
         Some(zip) => unpack(&zip, &app),
         None => App::assemble(&repository(), fs::read(HANDLER).unwrap()).unwrap().write(&app).unwrap(),
     }
-    let free_ports = ["--port", "0", "--identity-port", "0", "--functions-port", "0"];
-    let mut up = program(EMULATOR).arg("up").arg("--app").arg(&app).args(free_ports).spawn().unwrap();
-    let mut output = BufReader::new(up.stdout.take().unwrap());
-    let mut printed = String::new();
-    let mut until = |wanted: &str| {
-        while !printed.lines().last().is_some_and(|line| line.contains(wanted)) {
-            assert_ne!(output.read_line(&mut printed).unwrap(), 0, "no {wanted:?} in:\n{printed}");
-        }
-        printed.clone()
-    };
-
-    let told = until("ready address=");
-    let commands: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    let mut up = Up::start(folder.path(), &["--app", app.to_str().unwrap()]);
+    let commands: Vec<&str> = up.printed.lines().filter_map(|line| line.strip_prefix("  ")).collect();
     let commands = commands.join("\n");
     let (exports, last) = commands.rsplit_once('\n').expect("there are several");
     let shell = |script: &str| {
@@ -158,12 +148,10 @@ fn the_packaged_app_verifies_what_is_uploaded() {
         stdout
     };
     shell(exports);
-    until("outcome=\"verified\"");
+    up.until("a certificate is verified", |printed| printed.contains(r#""outcome":"verified""#));
     // The exports once more, and not what was done with them.
     let environment = exports.lines().filter(|line| line.starts_with("export") || line.starts_with("token"));
     let looked = shell(&format!("{}\n{last}", environment.collect::<Vec<_>>().join("\n")));
-    up.kill().unwrap();
-    up.wait().unwrap();
     let looked: Value = serde_json::from_str(&looked).unwrap_or_else(|error| panic!("{error}: {looked}"));
     assert_eq!(looked["properties"]["isVerified"], true, "{looked}");
 }

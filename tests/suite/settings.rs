@@ -1,13 +1,18 @@
-//! A handler that cannot do its work says so, by the name of the setting, and does not start.
+//! A handler that cannot do its work says so, by the name of the setting, and does not start; and what it ends
+//! with is what the host has to know.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::Output;
 
-use crate::harness::programs::{HANDLER, program, result};
+use crate::harness::programs::{HANDLER, program, result, signal};
 
 const REGISTRIES: (&str, &str) =
     ("KEYHOLDER_REGISTRIES", "/subscriptions/00000000-0000-0000-0000-000000000000");
 const VAULTS: (&str, &str) = ("KEYHOLDER_VAULTS", "https://my-vault.vault.azure.net");
+/// Without one the app would look for a virtual machine's.
+const IDENTITY: [(&str, &str); 2] =
+    [("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token"), ("IDENTITY_HEADER", "any")];
 
 /// Runs the handler with two good settings and whatever else; an empty value is as good as none.
 fn handler(settings: &[(&str, &str)]) -> Output {
@@ -67,13 +72,28 @@ fn a_handler_outside_a_functions_host_says_how_to_try_it() {
 fn a_port_that_is_taken_is_named_and_ends_the_handler() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    // The app is not built for nothing: it needs an identity before it listens.
-    let identity = [("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token"), ("IDENTITY_HEADER", "any")];
     let port_setting = port.to_string();
-    let settings = [&identity[..], &[("FUNCTIONS_CUSTOMHANDLER_PORT", &port_setting)]].concat();
+    let settings = [&IDENTITY[..], &[("FUNCTIONS_CUSTOMHANDLER_PORT", &port_setting)]].concat();
     let (code, _, stderr) = result(&handler(&settings));
     assert_eq!(code, Some(1), "{stderr}");
     for expected in [&format!("127.0.0.1:{port}"), "FUNCTIONS_CUSTOMHANDLER_PORT", "in use"] {
         assert!(stderr.contains(expected), "{stderr:?} lacks {expected:?}");
+    }
+}
+
+/// The host restarts whatever does not end with 0, and never what does.
+#[test]
+fn a_handler_ends_with_0_only_when_it_is_told_to_stop() {
+    for (name, expected) in [("TERM", Some(0)), ("INT", Some(0)), ("ABRT", None), ("KILL", None)] {
+        let good = [REGISTRIES, VAULTS, ("FUNCTIONS_CUSTOMHANDLER_PORT", "0")];
+        let mut child = program(HANDLER).envs(good).envs(IDENTITY).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        while !line.contains("app.ready") {
+            line.clear();
+            assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        signal(child.id(), name);
+        assert_eq!(child.wait().unwrap().code(), expected, "SIG{name}");
     }
 }

@@ -3,12 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -16,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use wiremock::MockServer;
 
+use super::crowd::{self, AT_ONCE};
 use super::distribution::{Distribution, median, milliseconds};
 use super::error::BenchError;
 use super::process::{self, Usage};
@@ -26,8 +25,6 @@ use crate::local_azure::certificate_id;
 use crate::mock;
 use crate::tls::ServerIdentity;
 use crate::{Emulator, World};
-
-const AT_ONCE: usize = 16;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -133,30 +130,21 @@ async fn load(emulator: &Path, form: &'static str, requests: usize) -> Result<Ro
     }
     let client = client.build()?;
     let certificate = format!("{}{}?api-version=2022-12-12", served.url, certificate_id("ca"));
-    let token = token(&client, &served.url).await?;
+    let token = token(&client, &served.url, "https://management.azure.com/").await?;
     let ca = STANDARD.encode(Authority::ec_root("Benchmark")?.certificate_pem()?);
     let body = json!({ "properties": { "certificate": ca } });
     client.put(&certificate).bearer_auth(&token).json(&body).send().await?.error_for_status()?;
 
-    let get = |count: usize| {
-        let (client, certificate, token) = (&client, &certificate, &token);
-        let left = AtomicUsize::new(count);
-        async move {
-            let one = async || -> Result<(), BenchError> {
-                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-                    let answer = client.get(certificate).bearer_auth(token).send().await?;
-                    answer.error_for_status()?.bytes().await?;
-                }
-                Ok(())
-            };
-            try_join_all((0..AT_ONCE).map(|_| one())).await
-        }
+    let get = async |_| {
+        let answer = client.get(&certificate).bearer_auth(&token).send().await?;
+        answer.error_for_status()?.bytes().await?;
+        Ok(())
     };
-    get(10 * AT_ONCE).await?;
+    crowd::ask(0..10 * AT_ONCE, get).await?;
     let usage = |child: &Child| child.id().and_then(process::usage);
     let before = usage(&child);
     let begun = Instant::now();
-    get(requests).await?;
+    crowd::ask(0..requests, get).await?;
     let took = begun.elapsed();
     let after = usage(&child);
     child.kill().await?;
@@ -202,10 +190,11 @@ async fn first_line(child: &mut Child) -> Result<String, BenchError> {
     Err(BenchError::Program { program: "the emulator".to_owned(), what: "ended at once".to_owned() })
 }
 
-async fn token(client: &reqwest::Client, url: &str) -> Result<String, BenchError> {
-    let asked = format!("{url}/msi/token?api-version=2019-08-01&resource=https://management.azure.com/");
-    let answer: Value = client.get(asked).header("x-identity-header", "any").send().await?.json().await?;
-    Ok(answer["access_token"].as_str().unwrap_or_default().to_owned())
+/// A token for an audience, from the identity endpoint at this address.
+pub(super) async fn token(client: &reqwest::Client, url: &str, audience: &str) -> Result<String, BenchError> {
+    let asked = format!("{url}/msi/token?api-version=2019-08-01&resource={audience}");
+    let answer = client.get(asked).header("x-identity-header", "any").send().await?.error_for_status()?;
+    Ok(answer.json::<Value>().await?["access_token"].as_str().unwrap_or_default().to_owned())
 }
 
 fn cpu_of_each(before: Option<Usage>, after: Option<Usage>, requests: usize) -> Option<f64> {

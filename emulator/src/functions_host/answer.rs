@@ -1,15 +1,18 @@
 //! What a custom handler's answer means.
 //!
-//! One deviation from the live host: a handler that answers 200 with nothing, or with `null`, leaves the live
-//! invocation hanging until it times out. Here it fails at once and says why.
+//! A handler that answers 200 with nothing, or with `null`, leaves the live invocation hanging until it times out.
+//! Nobody waits for that here: it fails at once and says why. Only a strict world kills the handler for it too.
 
 use http::StatusCode;
 use serde_json::Value;
 
-/// A successful invocation. Outputs are for output bindings, which no function here has.
-#[derive(Debug, PartialEq, Eq)]
+/// A successful invocation.
+#[derive(Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) logs: Vec<String>,
+    /// For output bindings; null or an object.
+    pub(super) outputs: Value,
+    pub(super) return_value: Value,
 }
 
 /// An answer that fails the invocation.
@@ -59,7 +62,8 @@ pub(super) fn explanation(status: StatusCode, body: &[u8]) -> Option<String> {
 }
 
 fn understand(answer: &Value) -> Result<Answer, BadAnswer> {
-    if !matches!(member(answer, "Outputs"), Value::Null | Value::Object(_)) {
+    let outputs = member(answer, "Outputs");
+    if !matches!(outputs, Value::Null | Value::Object(_)) {
         return Err(BadAnswer::Member { member: "Outputs", expected: "an object" });
     }
     let wrong = BadAnswer::Member { member: "Logs", expected: "an array of strings" };
@@ -71,7 +75,7 @@ fn understand(answer: &Value) -> Result<Answer, BadAnswer> {
         }
         _ => return Err(wrong),
     };
-    Ok(Answer { logs })
+    Ok(Answer { logs, outputs: outputs.clone(), return_value: member(answer, "ReturnValue").clone() })
 }
 
 /// Members are found without case, as .NET's reader finds them.

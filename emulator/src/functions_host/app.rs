@@ -18,6 +18,9 @@ pub struct App {
     /// `None` for no limit.
     pub(super) function_timeout: Option<Duration>,
     pub(super) initialization_timeout: Duration,
+    /// The port its handler has to listen on; any free one if it is not said.
+    pub(super) port: Option<u16>,
+    pub(super) asks_for_keys: bool,
 }
 
 impl App {
@@ -41,6 +44,11 @@ impl App {
         let here = Path::new(".");
         let root = std::path::absolute(here).map_err(|source| unreadable(here, source))?;
         App::new(root, &host, functions, Some(command))
+    }
+
+    /// The same, with a host that asks its callers for keys, as it does in Azure.
+    pub fn asking_for_keys(self) -> App {
+        App { asks_for_keys: true, ..self }
     }
 
     /// Its functions, by name.
@@ -73,6 +81,8 @@ impl App {
             functions,
             function_timeout: host.function_timeout,
             initialization_timeout: host.initialization_timeout,
+            port: host.port,
+            asks_for_keys: false,
         })
     }
 }

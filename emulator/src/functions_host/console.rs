@@ -76,12 +76,22 @@ impl Console {
     }
 
     pub(crate) fn stdout(&self, text: &str) {
-        self.write(Level::Information, Source::Handler, text.to_owned());
+        self.handler(Level::Information, text);
     }
 
     pub(crate) fn stderr(&self, text: &str) {
         let level = if text.to_ascii_lowercase().contains("warn") { Level::Warning } else { Level::Error };
-        self.write(level, Source::Handler, text.to_owned());
+        self.handler(level, text);
+    }
+
+    /// Two beginnings make a line no line of the app's: one for the host's own log, one for tools, which no log
+    /// shows.
+    fn handler(&self, level: Level, text: &str) {
+        match text.strip_prefix("LanguageWorkerConsoleLog") {
+            Some(text) => self.host(level, text.trim_start_matches([':', ' ']).to_owned()),
+            None if text.starts_with("azfuncjsonlog:") => {}
+            None => self.write(level, Source::Handler, text.to_owned()),
+        }
     }
 
     pub(crate) fn function(&self, name: &str, text: String) {
@@ -122,6 +132,16 @@ mod tests {
         console.stderr("it broke");
         let levels: Vec<_> = console.follow().0.into_iter().map(|line| line.level).collect();
         assert_eq!(levels, [Level::Information, Level::Warning, Level::Error]);
+    }
+
+    #[test]
+    fn lines_for_the_host_and_for_tools_are_none_of_the_app_s() {
+        let console = Console::new();
+        console.stdout("LanguageWorkerConsoleLog: started");
+        console.stdout("azfuncjsonlog:{}");
+        console.stdout("hello");
+        let lines: Vec<_> = console.follow().0.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["[host] started", "[handler] hello"]);
     }
 
     #[test]

@@ -11,6 +11,16 @@ pub enum HostError {
     /// The socket for callers, or one for the handler, cannot be had.
     #[error("no port for the Functions host or its handler: {0}")]
     Port(#[source] std::io::Error),
+    /// The app wants a certain port for its handler.
+    #[error(
+        "port {port} for the handler cannot be used ({source}); host.json's customHandler.port asks for it"
+    )]
+    HandlerPort {
+        /// Which.
+        port: u16,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The program cannot be run at all.
     #[error("cannot start the handler {program}: {source}{}", remedy(source))]
     Spawn {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::document::{AppError, Document};
+use super::outputs::OutputBinding;
 
 /// One function of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,7 @@ pub struct Function {
     name: String,
     binding: String,
     trigger: Trigger,
+    outputs: Vec<OutputBinding>,
     is_disabled: bool,
 }
 
@@ -90,7 +92,13 @@ impl Function {
             kind => Trigger::Other(kind.to_owned()),
         };
         let is_disabled = document.member("disabled").and_then(Value::as_bool).unwrap_or(false);
-        Ok(Function { name: name.to_owned(), binding: binding_name.to_owned(), trigger, is_disabled })
+        Ok(Function {
+            name: name.to_owned(),
+            binding: binding_name.to_owned(),
+            trigger,
+            outputs: document.objects("bindings")?.iter().filter_map(OutputBinding::read).collect(),
+            is_disabled,
+        })
     }
 
     /// The folder's name; its case matters.
@@ -106,6 +114,11 @@ impl Function {
     /// What makes it run.
     pub fn trigger(&self) -> &Trigger {
         &self.trigger
+    }
+
+    /// The bindings that take what the handler answers.
+    pub(super) fn outputs(&self) -> &[OutputBinding] {
+        &self.outputs
     }
 
     /// Whether its trigger is off. Who asks the host to run it still can.

@@ -17,6 +17,8 @@ pub(super) struct HostFile {
     /// `None` for no limit.
     pub(super) function_timeout: Option<Duration>,
     pub(super) initialization_timeout: Duration,
+    /// The port the handler has to listen on; any free one if it is not said.
+    pub(super) port: Option<u16>,
 }
 
 impl HostFile {
@@ -40,6 +42,7 @@ impl HostFile {
             },
             initialization_timeout: time_span(document, "customHandler.initializationTimeout")?
                 .unwrap_or(INITIALIZATION_TIMEOUT),
+            port: port(document)?,
         })
     }
 }
@@ -65,6 +68,15 @@ fn description(document: &Document) -> Result<Description, AppError> {
         worker_path: text("defaultWorkerPath")?,
         worker_arguments: texts("workerArguments")?,
     })
+}
+
+fn port(document: &Document) -> Result<Option<u16>, AppError> {
+    const MEMBER: &str = "customHandler.port";
+    let Some(port) = document.member(MEMBER) else { return Ok(None) };
+    match port.as_u64().map(u16::try_from) {
+        Some(Ok(port)) if port > 0 => Ok(Some(port)),
+        _ => Err(document.wrong(MEMBER, "a port, 1 to 65535")),
+    }
 }
 
 fn time_span(document: &Document, member: &str) -> Result<Option<Duration>, AppError> {
@@ -114,12 +126,18 @@ mod tests {
         assert_eq!(file.function_timeout, Some(Duration::from_secs(300)));
         assert_eq!(file.initialization_timeout, Duration::from_secs(30));
         assert!(file.has_extension_bundle);
+        assert_eq!(file.port, None);
+        assert_eq!(host_file(|file| file["customHandler"]["port"] = json!(5000)).unwrap().port, Some(5000));
     }
 
     #[test]
     fn what_is_wrong_is_named_by_file_and_member() {
         type Change = fn(&mut Value);
-        let cases: [(Change, &str); 7] = [
+        let cases: [(Change, &str); 8] = [
+            (
+                |file| file["customHandler"]["port"] = json!(65536),
+                "host.json: customHandler.port has to be a port",
+            ),
             (|file| file["version"] = json!(2), "host.json: version has to be a string"),
             (|file| file["version"] = json!("1.0"), r#"host.json: version has to be "2.0""#),
             (

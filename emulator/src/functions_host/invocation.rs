@@ -10,6 +10,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::answer::{self, Answer, BadAnswer};
+use super::function::Function;
+use super::outputs::OutputBinding;
 use crate::arm;
 use crate::guid::guid;
 use crate::journal::{self, Entry};
@@ -25,6 +27,7 @@ pub(super) struct Invocation {
     pub(super) id: String,
     pub(super) traceparent: String,
     pub(super) about: Vec<About>,
+    pub(super) outputs: Vec<OutputBinding>,
     pub(super) body: Value,
 }
 
@@ -75,13 +78,14 @@ impl Outcome {
 
 impl Invocation {
     pub(super) fn new(
-        function: &str,
+        function: &Function,
         body: Value,
         about: Vec<About>,
         random: &mut fastrand::Rng,
     ) -> Invocation {
         Invocation {
-            function: function.to_owned(),
+            function: function.name().to_owned(),
+            outputs: function.outputs().to_vec(),
             id: guid(random),
             traceparent: format!("00-{:032x}-{:016x}-00", random.u128(1..), random.u64(1..)),
             about,
@@ -177,6 +181,7 @@ mod tests {
     use serde_json::json;
     use tokio::net::TcpListener;
 
+    use super::super::document::Document;
     use super::*;
 
     type Heard = Arc<Mutex<Option<(String, HeaderMap, String)>>>;
@@ -197,7 +202,9 @@ mod tests {
     }
 
     fn invocation() -> Invocation {
-        Invocation::new("OnEvent", json!({"Data": {}}), Vec::new(), &mut fastrand::Rng::with_seed(1))
+        let file = include_str!("../../../tests/fixtures/functions/function.eventgrid.json");
+        let function = Function::of("OnEvent", &Document::parse("function.json", file).unwrap()).unwrap();
+        Invocation::new(&function, json!({"Data": {}}), Vec::new(), &mut fastrand::Rng::with_seed(1))
     }
 
     #[tokio::test]

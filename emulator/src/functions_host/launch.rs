@@ -50,6 +50,11 @@ fn variable(environment: &[(String, String)], name: &str) -> Option<String> {
     set.or_else(|| std::env::var(name).ok())
 }
 
+/// A certain loopback port, if nobody uses it at the moment.
+pub(super) fn this_port(port: u16) -> std::io::Result<u16> {
+    std::net::TcpListener::bind(("127.0.0.1", port)).map(|_| port)
+}
+
 /// A loopback port nobody uses at the moment.
 pub(super) fn free_port() -> std::io::Result<u16> {
     std::net::TcpListener::bind("127.0.0.1:0")?.local_addr().map(|address| address.port())

@@ -171,6 +171,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_program_is_killed_without_being_asked_to_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (ready, asked) = (path("ready"), path("asked"));
+        // The shell itself waits, so that nothing it started outlives it.
+        let script = format!("trap 'echo asked > {asked}' TERM INT HUP; mkfifo {ready}; read line < {ready}");
+        let mut process = Process::spawn(&launch(&script), &Console::new()).unwrap();
+        while !std::path::Path::new(&ready).exists() {
+            tokio::task::yield_now().await;
+        }
+        let status = process.kill().await;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+        assert!(!std::path::Path::new(&asked).exists());
+    }
+
+    #[tokio::test]
     async fn a_program_that_answers_nothing_is_given_up() {
         let launch = Launch { initialization_timeout: Duration::from_millis(1), ..launch("exec sleep 600") };
         let mut process = Process::spawn(&launch, &Console::new()).unwrap();

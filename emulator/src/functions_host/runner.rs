@@ -10,6 +10,7 @@ use super::console::{Console, Level};
 use super::envelope;
 use super::function::Function;
 use super::invocation::{About, Failure, Invocation, Outcome};
+use super::outputs;
 use super::supervisor::{Command, State};
 use super::webhook::Payload;
 use crate::Emulator;
@@ -47,7 +48,7 @@ impl Runner {
                 Payload::Events(events) => envelope::many(binding, &events, sys),
                 Payload::Value(value) => envelope::value(binding, &value, sys),
             };
-            Invocation::new(name, body, about, &mut world.random)
+            Invocation::new(function, body, about, &mut world.random)
         })
     }
 
@@ -61,6 +62,9 @@ impl Runner {
         let (note, said) = match result {
             Ok(answer) => {
                 answer.logs.iter().for_each(|line| self.console.function(function, line.clone()));
+                for output in outputs::of(&invocation.outputs, &answer.outputs, &answer.return_value) {
+                    self.console.host(Level::Information, format!("Functions.{function} has {output}"));
+                }
                 (None, answer.logs)
             }
             Err(failure) => {
@@ -96,8 +100,12 @@ impl Runner {
     async fn call(&self, invocation: &Invocation) -> Outcome {
         let Some(pid) = self.handler().await else { return gone() };
         let outcome = invocation.run(&self.client, self.port, self.function_timeout).await;
-        if let Err(Failure::TimedOut(_)) = outcome.result {
-            self.punish(pid).await;
+        let is_strict = self.emulator.look(|world, _| world.strict);
+        match outcome.result {
+            Err(Failure::TimedOut(_)) => self.punish(pid).await,
+            // In the live host this too ends with a time-out.
+            Err(Failure::BadAnswer(BadAnswer::NeverAnswered { .. })) if is_strict => self.punish(pid).await,
+            _ => {}
         }
         outcome
     }

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::function::Function;
+use super::keys::{Door, Keys};
 use super::runner::Runner;
 use super::timers::Timers;
 use super::webhook::{Decision, Payload};
@@ -25,6 +26,8 @@ pub(super) struct Front {
     pub(super) functions: Vec<Function>,
     pub(super) timers: Arc<Timers>,
     pub(super) runner: Arc<Runner>,
+    /// `None` if callers need no key.
+    pub(super) keys: Option<Keys>,
 }
 
 /// Answers for as long as nobody aborts it.
@@ -52,6 +55,19 @@ impl Front {
                 "text/plain; charset=utf-8",
                 message,
             );
+        }
+        if let Some(keys) = &self.keys {
+            let door = if admin::is_for(request) {
+                Some(Door::Admin)
+            } else {
+                webhook::is_for(request).then_some(Door::EventGrid)
+            };
+            if let Some(Err(status)) = door.map(|door| keys.check(request, door)) {
+                return exchange::empty(status);
+            }
+            if let Some(shown) = keys.answer(request) {
+                return shown;
+            }
         }
         let asked_for = admin::decide(&self.functions, request, |function| self.timers.asked(function));
         match asked_for.unwrap_or_else(|| webhook::decide(&self.functions, request)) {

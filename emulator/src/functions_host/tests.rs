@@ -153,6 +153,88 @@ async fn silence_times_a_function_out_at_once_and_costs_the_handler() {
     assert!(calls.lock().unwrap().is_empty());
 }
 
+/// Posts to any path of the host, with a key or without; the status.
+async fn post(host: &FunctionsHost, url: url::Url, key: Option<&str>) -> u16 {
+    let request = invocation::client().post(url).header("aeg-event-type", "Notification").body("[]");
+    let request = key.into_iter().fold(request, |request, key| request.header("x-functions-key", key));
+    assert!(host.handler_pid().is_some());
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_host_may_ask_for_keys_as_it_does_in_azure() {
+    let emulator = emulator();
+    let (port, _) = handler("").await;
+    let app = app("exec sleep 600").asking_for_keys();
+    let host =
+        FunctionsHost::start_on(|| Ok(port), app, vec![], any_port().await, emulator.clone()).await.unwrap();
+    let master = host.master_key().unwrap();
+    let with_key = host.webhook("VerifyOnUpload");
+    let mut without = with_key.clone();
+    without.set_query(Some("functionName=VerifyOnUpload"));
+    let mut unknown = with_key.clone();
+    unknown.set_query(Some(&with_key.query().unwrap().replace("VerifyOnUpload", "Unknown")));
+    let system = with_key.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+
+    assert_eq!(post(&host, with_key.clone(), None).await, 202);
+    assert_eq!(post(&host, without.clone(), None).await, 401);
+    assert_eq!(post(&host, without.clone(), Some(&master)).await, 202);
+    assert_eq!(post(&host, with_key, Some("wrong")).await, 401, "the header wins");
+    assert_eq!(post(&host, unknown, None).await, 404, "once it is let in");
+    let mut admin = host.admin("SweepUnverified");
+    admin.set_query(None);
+    assert_eq!(post(&host, admin.clone(), Some(&system)).await, 403);
+    assert_eq!(post(&host, admin.clone(), None).await, 401);
+
+    admin.set_path("/admin/host/systemkeys/eventgrid_extension");
+    admin.set_query(Some(&format!("code={master}")));
+    let shown = invocation::client().get(admin).send().await.unwrap().json::<Value>().await.unwrap();
+    assert_eq!(shown["value"], system);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_one_hangs_the_live_host_and_costs_the_handler_where_it_is_strict() {
+    for (strict, answer) in [(false, ""), (true, ""), (true, "null")] {
+        let emulator = emulator();
+        emulator.with(|world, _| world.strict = strict);
+        let listener = any_port().await;
+        let port = listener.local_addr().unwrap().port();
+        let router = axum::Router::new()
+            .fallback(move || async move { ([("content-type", "application/json")], answer) });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let host = host(port, "exec sleep 600", &emulator).await;
+        let before = host.handler_pid();
+        assert_eq!(notify(&host, json!([{"id": "1"}])).await.0, 500);
+        let note =
+            emulator.look(|world, _| world.journal.entries().next_back().unwrap().note.clone()).unwrap();
+        assert!(
+            note.contains("the live host would wait for an answer until the function times out"),
+            "{note}"
+        );
+        if strict {
+            host.state.clone().wait_for(|state| state.pid() != before).await.unwrap();
+        } else {
+            assert_eq!(host.handler_pid(), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_the_app_asks_for_is_its_or_nobody_s() {
+    let taken = any_port().await;
+    let port = taken.local_addr().unwrap().port();
+    let app = App { port: Some(port), ..app("echo $FUNCTIONS_CUSTOMHANDLER_PORT >&2; exit 3") };
+    let start = |app: App| async {
+        FunctionsHost::start(app, vec![], any_port().await, emulator()).await.unwrap_err()
+    };
+    let message = start(app.clone()).await.to_string();
+    assert!(message.starts_with(&format!("port {port} for the handler cannot be used")), "{message}");
+    drop(taken);
+    let HostError::Exited { stderr, .. } = start(app).await else { panic!("it was to end") };
+    assert_eq!(stderr, [port.to_string()]);
+}
+
 #[tokio::test]
 async fn a_killed_handler_is_restarted_twice_and_then_the_host_is_down() {
     let emulator = emulator();

@@ -48,9 +48,15 @@ impl Payload {
     }
 }
 
-/// The decision. The system key is not asked for, as in local development.
+/// Whether it is for the Event Grid extension.
+pub(super) fn is_for(request: &Request) -> bool {
+    request.uri().path().eq_ignore_ascii_case(PATH)
+}
+
+/// The decision. Who has been let in is not asked again. The 409 of the live extension, to a schema the function
+/// is not bound to, is for .NET functions alone.
 pub(super) fn decide<'a>(functions: &'a [Function], request: &Request) -> Decision<'a> {
-    if !request.uri().path().eq_ignore_ascii_case(PATH) {
+    if !is_for(request) {
         return Decision::Answer(exchange::empty(StatusCode::NOT_FOUND));
     }
     let name = exchange::query(request, "functionName").unwrap_or_default();

@@ -1,21 +1,24 @@
 //! What the registry and the vault answer: successes become types that are trusted, refusals become a line.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::check_success;
-use azure_core::http::RawResponse;
 use azure_core::http::headers::Headers;
+use azure_core::http::{AsyncRawResponse, HttpClient, RawResponse, Request};
+use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_certificates::models;
 use futures::FutureExt;
 use http::HeaderValue;
-use keyholder::RegistryId;
 use keyholder::error::CallError;
-use keyholder::registry::{Registered, answer as arm};
+use keyholder::registry::arm::Arm;
+use keyholder::registry::{Listed, Registered, Registry, answer as arm};
 use keyholder::thumbprint::Thumbprint;
-use keyholder::trust::GRANT_TAG;
+use keyholder::trust::{GRANT_TAG, Scope};
 use keyholder::vault::key_vault::answer::{self as vault, Certificate};
 use keyholder::vault::{Kind, ObjectId};
 use keyholder::verification_code::VerificationCode;
+use keyholder::{CertificateId, RegistryId};
 use url::Url;
 
 use super::{QUOTE, SENTENCE, assert_fits_a_log, text};
@@ -41,6 +44,34 @@ pub fn arm_answer(data: &[u8]) {
     let error = arm::error_answer(data);
     assert_fits_a_log(&format!("{}.", error.code), QUOTE + 1);
     assert_fits_a_log(&format!("{}.", error.message), QUOTE + 1);
+}
+
+/// A page of a list of certificates and of DPS instances, followed to where it leads.
+pub fn arm_list(data: &[u8]) {
+    let registry = RegistryId::parse(REGISTRY).expect("an id");
+    let (arm, peer) = listing(data);
+    let listed = arm.certificates(&registry).now_or_never().expect("nothing is waited for");
+    each_readable(listed, |listed| {
+        assert_eq!(CertificateId::parse(&listed.id.path()).as_ref(), Ok(&listed.id));
+    });
+    peer.assert_was_asked_here_alone();
+
+    let group = REGISTRY.split("/providers/").next().expect("it begins with its group");
+    let group = Scope::parse(group).expect("a scope");
+    let (arm, peer) = listing(data);
+    let listed = arm.registries(&group).now_or_never().expect("nothing is waited for");
+    each_readable(listed, |id| assert_eq!(RegistryId::parse(&id.path()).as_ref(), Ok(&id)));
+    peer.assert_was_asked_here_alone();
+}
+
+/// What cannot be read, a whole list or an item of it, is a line of a log.
+fn each_readable<T>(listed: Result<Listed<T>, CallError>, assert: impl Fn(T)) {
+    for item in listed.unwrap_or_else(|error| vec![Err(error)]) {
+        match item {
+            Ok(item) => assert(item),
+            Err(error) => assert_fits_a_log(&error.to_string(), 2 * SENTENCE),
+        }
+    }
 }
 
 /// A certificate bundle, an id or an error of the vault.
@@ -128,5 +159,52 @@ fn refused(body: &[u8], status: u16, object: &ObjectId) {
             assert_fits_a_log(&reason, 2 * QUOTE + 10);
         }
         other @ CallError::Changed { .. } => panic!("{status} is not a lost race: {other}"),
+    }
+}
+
+const ENDPOINT: &str = "https://management.azure.com";
+
+/// Answers with the bytes, and then with lists of nothing.
+#[derive(Debug)]
+struct Peer {
+    first: Mutex<Option<Vec<u8>>>,
+    asked: Mutex<Vec<Url>>,
+}
+
+fn listing(data: &[u8]) -> (Arm, Arc<Peer>) {
+    let peer = Arc::new(Peer { first: Mutex::new(Some(data.to_vec())), asked: Mutex::default() });
+    (Arm::new(peer.clone(), Arc::new(AnyToken), Url::parse(ENDPOINT).expect("a URL")), peer)
+}
+
+impl Peer {
+    /// Each request brings our token.
+    fn assert_was_asked_here_alone(&self) {
+        for url in self.asked.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            assert_eq!(url.origin().ascii_serialization(), ENDPOINT, "{url}");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Peer {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(request.url().clone());
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let body = first.unwrap_or_else(|| br#"{"value":[]}"#.to_vec());
+        Ok(AsyncRawResponse::from_bytes(200.into(), Headers::new(), body))
+    }
+}
+
+#[derive(Debug)]
+struct AnyToken;
+
+#[async_trait::async_trait]
+impl TokenCredential for AnyToken {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        Ok(AccessToken::new("any", OffsetDateTime::now_utc()))
     }
 }

@@ -8,7 +8,7 @@ mod azure;
 mod crypto;
 mod events;
 
-pub use azure::{arm_answer, key_vault_answer};
+pub use azure::{arm_answer, arm_list, key_vault_answer};
 pub use crypto::{ca_certificate, pem_secret, pfx_secret};
 pub use events::{certificate_id, cloud_event, event_grid_event, host_envelope};
 

@@ -32,9 +32,9 @@ pub(crate) fn result(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// Tells a process to stop, politely.
-pub(crate) fn terminate(pid: u32) {
-    let told =
-        Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("there is a kill program");
+/// Sends a process a signal, such as `TERM`.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let (name, pid) = (format!("-{name}"), pid.to_string());
+    let told = Command::new("kill").args([&name, &pid]).status().expect("there is a kill program");
     assert!(told.success(), "process {pid} is there to be told");
 }

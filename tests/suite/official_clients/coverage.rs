@@ -6,18 +6,24 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST};
+use keyholder_emulator::event_grid::{Scope, Subscription};
+use keyholder_emulator::journal::Journal;
 use keyholder_emulator::operation::Operation;
-use keyholder_emulator::{Emulator, World};
+use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION};
+use keyholder_emulator::{Emulator, World, delivery};
+use tokio::task::JoinSet;
+use url::Url;
+use wiremock::MockServer;
 
 use super::installed::{self, Clients};
 use super::{HANDS_FREE, PYTHON_DPS, PYTHON_IDENTITY, PYTHON_KEY_VAULT, RUST, TUTORIAL, Walk};
+use crate::harness::page;
 use crate::replay::Conversation;
 
-const REWRITE: &str = "KEYHOLDER_REWRITE";
+const PAGE: &str = "docs/coverage.md";
 
 const INTRODUCTION: &str = "\
 # Coverage
@@ -45,7 +51,7 @@ struct Driver {
 fn the_page_says_what_was_driven() {
     let walks: [(&str, &[&Walk]); 3] = [
         ("az", &[&TUTORIAL, &HANDS_FREE]),
-        ("Python", &[&PYTHON_DPS, &PYTHON_IDENTITY, &PYTHON_KEY_VAULT]),
+        ("Python", &[&PYTHON_DPS, &PYTHON_KEY_VAULT, &PYTHON_IDENTITY]),
         ("Rust", &[&RUST]),
     ];
     let mut clients = Vec::new();
@@ -53,71 +59,71 @@ fn the_page_says_what_was_driven() {
         let mut operations = HashSet::new();
         for walk in walks {
             if super::success(walk).is_none() {
-                assert!(
-                    std::env::var_os(REWRITE).is_none(),
-                    "without the clients the page cannot be rewritten"
-                );
+                assert!(!page::is_rewriting(), "without the clients {PAGE} cannot be rewritten");
                 return;
             }
             operations.extend(walk.iter().flat_map(|walked| &walked.drove));
         }
         clients.push(Driver { name, operations });
     }
-    let page = page(&clients, &super::runtime().block_on(replayed()), &asked_by_us());
+    let (recordings, ours) = super::runtime().block_on(async { (replayed().await, asked_by_us().await) });
+    let page = page(&clients, &recordings, &ours);
 
-    if std::env::var_os(REWRITE).is_some() {
-        std::fs::write(path(), &page).expect("the page is written");
-    }
-    assert_eq!(written(), page, "docs/coverage.md is not what was driven; {REWRITE}=1 rewrites it");
+    page::hold(PAGE, &page);
 }
 
 /// Holds without any client, so that whoever adds an operation hears of the page at once.
 #[test]
 fn every_operation_has_its_row() {
-    if std::env::var_os(REWRITE).is_some() {
+    if page::is_rewriting() {
         return;
     }
-    let page = written();
+    let page = std::fs::read_to_string(installed::root().join(PAGE)).expect("there is a page");
     let rows: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let operations: Vec<&str> = Operation::ALL.iter().map(|operation| operation.name()).collect();
-    assert_eq!(rows, operations, "docs/coverage.md has other rows; its first lines say how to rewrite it");
-}
-
-fn path() -> PathBuf {
-    installed::root().join("docs/coverage.md")
-}
-
-fn written() -> String {
-    std::fs::read_to_string(path()).expect("there is a page")
+    assert_eq!(rows, operations, "{PAGE} has other rows; its first lines say how to rewrite it");
 }
 
 /// What the recordings ask for, each under its year.
 async fn replayed() -> Vec<Driver> {
     let mut drivers = Vec::new();
     for (name, conversation) in Conversation::all() {
-        let operations = conversation
-            .replay()
-            .await
-            .look(|world, _| world.journal.entries().map(|entry| entry.operation).collect());
+        let operations = conversation.replay().await.look(|world, _| operations(&world.journal));
         drivers.push(Driver { name, operations });
     }
     drivers
 }
 
 /// What no client asks for: the emulator's own deeds, and what it has no answer to.
-fn asked_by_us() -> HashSet<Operation> {
+async fn asked_by_us() -> HashSet<Operation> {
     let emulator = Emulator::new(World::tutorial(7));
-    for host in ["localhost", "my-vault.vault.localhost"] {
+    for (host, path) in [
+        ("localhost", "/nowhere"),
+        ("my-vault.vault.localhost", "/nowhere"),
+        ("localhost", "/eventsubscriptions/on-upload/validate"),
+    ] {
         let token = emulator.look(|world, now| world.identity.mint("https://vault.localhost", now));
-        let request = http::Request::get("/nowhere")
-            .header(HOST, host)
-            .header(AUTHORIZATION, format!("Bearer {token}"));
+        let request =
+            http::Request::get(path).header(HOST, host).header(AUTHORIZATION, format!("Bearer {token}"));
         emulator.handle(&request.body(Bytes::new()).expect("a request"));
     }
-    let asked =
-        emulator.look(|world, _| world.journal.entries().map(|entry| entry.operation).collect::<Vec<_>>());
+
+    let endpoint = MockServer::start().await;
+    let mut event_grid = JoinSet::new();
+    event_grid.spawn(delivery::run(emulator.clone()));
+    let name = "on-upload".parse().expect("a name");
+    let scope = Scope::resource_group(SUBSCRIPTION, RESOURCE_GROUP);
+    let subscription = Subscription::new(name, scope, Url::parse(&endpoint.uri()).expect("an address"));
+    emulator.with(|world, now| world.event_grid.propose(subscription, now)).expect("it may be asked");
+    emulator.until(|world| (world.journal.count(Operation::ValidateEndpoint) > 0).then_some(())).await;
+
+    let asked = emulator.look(|world, _| operations(&world.journal));
     asked.into_iter().chain(RUST.iter().flat_map(|walked| walked.did.iter().copied())).collect()
+}
+
+fn operations(journal: &Journal) -> HashSet<Operation> {
+    journal.entries().map(|entry| entry.operation).collect()
 }
 
 fn page(clients: &[Driver], recordings: &[Driver], ours: &HashSet<Operation>) -> String {

@@ -16,7 +16,7 @@ use crate::harness::HTTP;
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::Cloud;
 use crate::harness::events;
-use crate::harness::programs::{HANDLER, program, terminate};
+use crate::harness::programs::{HANDLER, program, signal};
 
 async fn collector() -> MockServer {
     let collector = MockServer::start().await;
@@ -55,7 +55,7 @@ async fn one_verification(settings: &[(&str, &str)]) {
     let answer = HTTP.post(function).header("traceparent", TRACEPARENT).body(body).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(cloud.certificate("plant-ca", |certificate| certificate.is_verified()), "{}", cloud.story());
-    terminate(handler.id().expect("it is running"));
+    signal(handler.id().expect("it is running"), "TERM");
     assert!(handler.wait().await.unwrap().success());
 }
 

@@ -4,6 +4,7 @@ use keyholder::reason::Reason;
 use keyholder::telemetry::fields::{EVENTS, FIELDS};
 
 pub(super) const PAGE: &str = include_str!("../../../docs/telemetry.md");
+const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
 const ALERTS: &str = include_str!("../../../infra/modules/alerts.bicep");
 
 /// The queries of a page: its fenced blocks of that language.
@@ -34,9 +35,9 @@ fn check(query: &str) {
 
 #[test]
 fn every_query_reads_fields_events_and_outcomes_that_exist() {
-    let queries = queries(PAGE);
-    assert!(queries.len() >= 4, "{queries:?}");
-    queries.into_iter().for_each(check);
+    let (page, runbook) = (queries(PAGE), queries(RUNBOOK));
+    assert!(page.len() >= 4 && !runbook.is_empty(), "{page:?} {runbook:?}");
+    page.into_iter().chain(runbook).for_each(check);
 }
 
 #[test]

@@ -1,0 +1,34 @@
+//! The two signals by which a program is asked to stop.
+
+use tokio::signal;
+
+/// Ready on Ctrl-C, or SIGTERM where there is such a thing. Both are caught from this call on, not only once
+/// somebody waits, so that whoever calls it first leaves nothing behind.
+pub fn stopped() -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    {
+        let signals = [signal::unix::SignalKind::interrupt(), signal::unix::SignalKind::terminate()];
+        let [interrupt, terminate] = signals.map(signal::unix::signal);
+        async {
+            tokio::select! {
+                () = caught(interrupt) => {}
+                () = caught(terminate) => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    async {
+        if signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// A signal that cannot be caught ends the process by itself, which is what was asked for.
+#[cfg(unix)]
+async fn caught(signal: std::io::Result<signal::unix::Signal>) {
+    match signal {
+        Ok(mut signal) => _ = signal.recv().await,
+        Err(_) => std::future::pending().await,
+    }
+}
