@@ -12,6 +12,9 @@ mod certificates;
 mod collection;
 mod creation;
 mod deleted;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod documented_tests;
 mod import;
 pub(crate) mod jwk;
 mod key_operation;

@@ -83,6 +83,7 @@ pub(super) enum Call {
     List,
     Versions(String),
     Get(Target),
+    Policy(String),
     Pending(String),
     Create(String),
     Import(String),
@@ -96,11 +97,13 @@ impl Call {
             ("GET", []) => Call::List,
             ("GET", [name, "versions"]) => Call::Versions((*name).to_owned()),
             ("GET", [name]) => Call::Get(Target::latest(*name)),
+            ("GET", [name, "policy"]) => Call::Policy((*name).to_owned()),
             ("GET", [name, "pending"]) => Call::Pending((*name).to_owned()),
             ("GET", [name, version]) => Call::Get(Target::version(*name, *version)),
             ("POST", [name, "create"]) => Call::Create((*name).to_owned()),
             ("POST", [name, "import"]) => Call::Import((*name).to_owned()),
             ("PATCH", [name]) => Call::Update(Target::latest(*name)),
+            ("PATCH", [_, "policy" | "pending"]) => return None,
             ("PATCH", [name, version]) => Call::Update(Target::version(*name, *version)),
             ("DELETE", [name]) => Call::Delete((*name).to_owned()),
             _ => return None,
@@ -110,7 +113,7 @@ impl Call {
     pub(super) fn operation(&self) -> Operation {
         match self {
             Call::List | Call::Versions(_) => Operation::ListVaultCertificates,
-            Call::Get(_) => Operation::GetVaultCertificate,
+            Call::Get(_) | Call::Policy(_) => Operation::GetVaultCertificate,
             Call::Pending(_) => Operation::GetCertificateOperation,
             Call::Create(_) => Operation::CreateVaultCertificate,
             Call::Import(_) => Operation::ImportVaultCertificate,
@@ -123,6 +126,7 @@ impl Call {
         match self {
             Call::List => None,
             Call::Versions(name)
+            | Call::Policy(name)
             | Call::Pending(name)
             | Call::Create(name)
             | Call::Import(name)
@@ -137,6 +141,9 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
         Call::List => paging::objects(&vault.certificates, visit),
         Call::Versions(name) => paging::versions(vault.certificates.object(name)?, visit),
         Call::Get(target) => bundle(vault, target, visit),
+        Call::Policy(name) => {
+            bundle(vault, &Target::latest(name), visit).map(|mut bundle| bundle["policy"].take())
+        }
         Call::Pending(name) => making::shown(vault, name, visit),
         Call::Create(name) => return making::begin(vault, name, visit),
         Call::Import(name) => {
@@ -159,7 +166,7 @@ fn bundle(vault: &Vault, target: &Target, visit: &Visit<'_>) -> Result<Value, Re
 }
 
 /// The SHA-1 of the DER, which is all the thumbprint Key Vault knows.
-fn x5t(leaf: &X509) -> String {
+pub(super) fn x5t(leaf: &X509) -> String {
     jose::base64url(leaf.digest(MessageDigest::sha1()).expect("OpenSSL hashes a parsed certificate"))
 }
 
@@ -237,6 +244,17 @@ mod tests {
         }
         let path = first["id"].as_str().unwrap().strip_prefix(&format!("https://{HOST}")).unwrap();
         assert_eq!(lab.read(path), first);
+    }
+
+    #[test]
+    fn the_policy_can_be_asked_for_alone() {
+        let mut lab = Lab::new();
+        lab.import("ca", Import::new(ca_pem()));
+        assert_eq!(lab.read("/certificates/ca/policy"), lab.read("/certificates/ca")["policy"]);
+        let (status, body) = lab.get("/certificates/none/policy?api-version=7.4");
+        assert_eq!((status, &body["error"]["code"]), (StatusCode::NOT_FOUND, &json!("CertificateNotFound")));
+        let (status, _) = lab.ask(Method::PATCH, "/certificates/ca/policy?api-version=7.4", &json!({}));
+        assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
     }
 
     #[test]

@@ -135,9 +135,14 @@ impl Import {
             .ok()
             .and_then(|der| Pkcs12::from_der(&der).ok())
             .ok_or_else(|| Refusal::bad_parameter("The value is neither PEM text nor a base64 PFX."))?;
-        let parsed = pfx
-            .parse2(&self.password.0)
-            .map_err(|_| Refusal::bad_parameter("The PFX does not open with this pwd."))?;
+        let parsed = pfx.parse2(&self.password.0).map_err(|error| {
+            Refusal::bad_parameter(if is_of_the_past(&error) {
+                "The PFX is encrypted with an old algorithm (RC2 most likely) that this OpenSSL does not have; write \
+                 it anew: openssl pkcs12 -legacy -in old.pfx -nodes | openssl pkcs12 -export -out new.pfx"
+            } else {
+                "The PFX does not open with this pwd."
+            })
+        })?;
         let key = parsed.pkey.ok_or_else(|| Refusal::bad_parameter("The PFX holds no private key."))?;
         let certificates = parsed.cert.into_iter().chain(parsed.ca.into_iter().flatten()).collect();
         Ok((key, certificates))
@@ -146,6 +151,11 @@ impl Import {
     fn is_pem(&self) -> bool {
         self.content.0.contains(PEM)
     }
+}
+
+/// Whether OpenSSL failed for want of an algorithm.
+fn is_of_the_past(error: &ErrorStack) -> bool {
+    error.errors().iter().any(|error| error.reason().is_some_and(|reason| reason.contains("unsupported")))
 }
 
 const PEM: &str = "-----BEGIN ";
@@ -288,7 +298,11 @@ mod tests {
             (Import::new(encrypted), "no private key"),
             (Import::new(pem(&p256(), &leaf)), "does not belong"),
             (Import::new(pfx(&key, &leaf, "secret")).password("guess"), "does not open"),
-            (Import::new(pem(&ec_key(Nid::SECP256K1), &leaf)), "P-256"),
+            (
+                Import::new(include_str!("../../../shared/src/pulled_key/rc2.pfx.b64")),
+                "openssl pkcs12 -legacy",
+            ),
+            (Import::new(pem(&ec_key(Nid::SECP224R1), &leaf)), "P-256"),
         ] {
             let refusal = import.open().unwrap_err();
             assert_eq!(refusal.code(), "BadParameter");

@@ -13,16 +13,20 @@ use serde_json::{Value, json};
 use super::refusal::Refusal;
 use crate::jose;
 
-const CURVES: [(Nid, &str); 3] =
-    [(Nid::X9_62_PRIME256V1, "P-256"), (Nid::SECP384R1, "P-384"), (Nid::SECP521R1, "P-521")];
+const CURVES: [(Nid, &str); 4] = [
+    (Nid::X9_62_PRIME256V1, "P-256"),
+    (Nid::SECP256K1, "P-256K"),
+    (Nid::SECP384R1, "P-384"),
+    (Nid::SECP521R1, "P-521"),
+];
 
-/// Refuses what no vault keeps: RSA of any size and three curves are all there is.
+/// Refuses what no vault keeps: RSA of any size and four curves are all there is.
 pub(super) fn check(key: &PKeyRef<Private>) -> Result<(), Refusal> {
     let curve = key.ec_key().ok().and_then(|key| key.group().curve_name()).and_then(curve_name);
     if key.rsa().is_ok() || curve.is_some() {
         Ok(())
     } else {
-        Err(Refusal::bad_parameter("The key must be RSA, or elliptic on P-256, P-384 or P-521."))
+        Err(Refusal::bad_parameter("The key must be RSA, or elliptic on P-256, P-256K, P-384 or P-521."))
     }
 }
 
@@ -59,7 +63,7 @@ pub(super) fn curve(name: &str) -> Result<Nid, Refusal> {
     CURVES
         .into_iter()
         .find_map(|(curve, known)| (known == name).then_some(curve))
-        .ok_or_else(|| Refusal::bad_parameter("crv must be P-256, P-384 or P-521."))
+        .ok_or_else(|| Refusal::bad_parameter("crv must be P-256, P-256K, P-384 or P-521."))
 }
 
 fn curve_name(curve: Nid) -> Option<&'static str> {
@@ -126,6 +130,7 @@ mod tests {
     fn an_elliptic_key_can_be_rebuilt_from_its_public_half() {
         for (curve, crv, width) in [
             (Nid::X9_62_PRIME256V1, "P-256", 32),
+            (Nid::SECP256K1, "P-256K", 32),
             (Nid::SECP384R1, "P-384", 48),
             (Nid::SECP521R1, "P-521", 66),
         ] {
@@ -160,7 +165,7 @@ mod tests {
         let mut incomplete = jwk.clone();
         incomplete["d"] = json!(null);
         let mut unknown = jwk.clone();
-        unknown["crv"] = json!("P-256K");
+        unknown["crv"] = json!("P-224");
         let mut rsa = private_jwk(&rsa_key());
         rsa["p"] = rsa["q"].clone();
         for wrong in [stranger, off_the_curve, incomplete, unknown, rsa, json!({ "kty": "oct" }), json!(null)]

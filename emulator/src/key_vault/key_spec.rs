@@ -75,6 +75,7 @@ mod tests {
             (json!({ "kty": "EC" }), KeySpec::Ec(Nid::X9_62_PRIME256V1)),
             (json!({ "kty": "EC", "crv": "P-384", "key_size": 384 }), KeySpec::Ec(Nid::SECP384R1)),
             (json!({ "kty": "EC", "crv": "P-521" }), KeySpec::Ec(Nid::SECP521R1)),
+            (json!({ "kty": "EC", "crv": "P-256K" }), KeySpec::Ec(Nid::SECP256K1)),
         ] {
             assert_eq!(KeySpec::read(&body).unwrap(), spec, "{body}");
         }
@@ -88,7 +89,7 @@ mod tests {
             json!({ "kty": 1 }),
             json!({ "kty": "RSA", "key_size": 1024 }),
             json!({ "kty": "RSA", "key_size": "2048" }),
-            json!({ "kty": "EC", "crv": "P-256K" }),
+            json!({ "kty": "EC", "crv": "P-224" }),
             json!({ "kty": "EC", "crv": 256 }),
         ] {
             assert_eq!(KeySpec::read(&body).unwrap_err().code(), "BadParameter", "{body}");

@@ -37,7 +37,7 @@ enum Hash {
     Sha512,
 }
 
-const ALGORITHMS: [Algorithm; 9] = [
+const ALGORITHMS: [Algorithm; 10] = [
     Algorithm { name: "RS256", scheme: Scheme::Pkcs1, hash: Hash::Sha256 },
     Algorithm { name: "RS384", scheme: Scheme::Pkcs1, hash: Hash::Sha384 },
     Algorithm { name: "RS512", scheme: Scheme::Pkcs1, hash: Hash::Sha512 },
@@ -45,6 +45,7 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm { name: "PS384", scheme: Scheme::Pss, hash: Hash::Sha384 },
     Algorithm { name: "PS512", scheme: Scheme::Pss, hash: Hash::Sha512 },
     Algorithm { name: "ES256", scheme: Scheme::Ecdsa(Nid::X9_62_PRIME256V1), hash: Hash::Sha256 },
+    Algorithm { name: "ES256K", scheme: Scheme::Ecdsa(Nid::SECP256K1), hash: Hash::Sha256 },
     Algorithm { name: "ES384", scheme: Scheme::Ecdsa(Nid::SECP384R1), hash: Hash::Sha384 },
     Algorithm { name: "ES512", scheme: Scheme::Ecdsa(Nid::SECP521R1), hash: Hash::Sha512 },
 ];
@@ -185,7 +186,7 @@ mod tests {
 
     fn digest_width(curve: Nid) -> usize {
         match curve {
-            Nid::X9_62_PRIME256V1 => 32,
+            Nid::X9_62_PRIME256V1 | Nid::SECP256K1 => 32,
             Nid::SECP384R1 => 48,
             _ => 66,
         }
@@ -213,9 +214,13 @@ mod tests {
     #[test]
     fn a_key_that_does_not_fit_the_algorithm_is_refused() {
         let p256 = ec(Nid::X9_62_PRIME256V1);
-        for (name, key) in
-            [("ES384", p256.clone()), ("RS256", p256), ("ES256", rsa(2048)), ("PS512", rsa(1024))]
-        {
+        for (name, key) in [
+            ("ES384", p256.clone()),
+            ("ES256K", p256.clone()),
+            ("RS256", p256),
+            ("ES256", rsa(2048)),
+            ("PS512", rsa(1024)),
+        ] {
             let algorithm = Algorithm::named(name).unwrap();
             let refusal = algorithm.sign(&key, &digest(algorithm)).unwrap_err();
             assert_eq!(refusal.code(), "BadParameter", "{name}");

@@ -13,6 +13,31 @@ fn unsigned(ca: &CaCertificate, now: OffsetDateTime) -> Result<UnsignedProof, Pr
     UnsignedProof::build(ca, &code(), &leaf, now)
 }
 
+/// Signatures of throw-away CAs as a vault answers them and as they stand in finished certificates, checked by
+/// `openssl` when they were made.
+#[test]
+fn a_vault_s_signature_becomes_the_one_in_the_certificate_and_back() {
+    let text = include_str!("../../../tests/fixtures/keyvault/sign-vectors.json");
+    let file: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    for vector in file["vectors"].as_array().expect("a list") {
+        let name = vector["name"].as_str().expect("a name");
+        let bytes = |member: &str| STANDARD.decode(vector[member].as_str().expect(name)).expect(name);
+        let ca = CaCertificate::from_der(&bytes("ca_cer_base64")).expect(name);
+        let answered = vector["sign_response"]["value"].as_str().expect(name);
+        let answered = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(answered).expect(name);
+        let signature = RawSignature(answered.clone()).to_der(ca.algorithm()).expect(name);
+        assert_eq!(signature, bytes("certificate_signature_value_base64"), "{name}");
+        assert_eq!(RawSignature::from_der(&signature, ca.algorithm()).expect(name).0, answered, "{name}");
+
+        let certificate = X509::from_der(&bytes("certificate_der_base64")).expect(name);
+        assert_eq!(certificate.signature().as_slice(), signature, "{name}");
+        let issuer = X509::from_der(&bytes("ca_cer_base64")).expect(name);
+        assert!(certificate.verify(&*issuer.public_key().expect(name)).expect(name), "{name}");
+        let tbs = x509_cert::Certificate::from_der(&bytes("certificate_der_base64")).expect(name);
+        assert_eq!(tbs.tbs_certificate().to_der().expect(name), bytes("tbs_base64"), "{name}");
+    }
+}
+
 #[test]
 fn every_family_of_ca_signs_a_proof_that_openssl_accepts() {
     let families = [
