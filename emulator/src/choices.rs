@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The choices, each at first as the module documentation of its service says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Choices {
     /// `delete-of-nothing`: how the deletion of a certificate that is not there is answered.
@@ -19,7 +21,7 @@ pub struct Choices {
 }
 
 /// How the deletion of what is not there is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeleteOfNothing {
     /// 204, as specified and never seen.
     NoContent,
@@ -28,7 +30,7 @@ pub enum DeleteOfNothing {
 }
 
 /// How an upload is answered that holds no certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnreadableCertificate {
     /// 500, as quoted by users. A client that retries every 500 never ends.
     InternalError,
@@ -37,7 +39,7 @@ pub enum UnreadableCertificate {
 }
 
 /// What a certificate says of its creation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Created {
     /// The year 1, as every recording since December 2021.
     YearOne,

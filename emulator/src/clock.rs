@@ -4,13 +4,15 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// A clock that can be moved. It only ever goes forward on its own.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Clock(Mutex<Reading>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 enum Reading {
     Shifted(time::Duration),
     Frozen(OffsetDateTime),
@@ -24,10 +26,19 @@ impl Default for Reading {
 
 impl Clock {
     /// What time it is here.
+    ///
+    /// # Panics
+    ///
+    /// When it was shifted beyond the time that can be written down.
     pub fn now(&self) -> OffsetDateTime {
+        self.shown().expect("it is shifted within limits")
+    }
+
+    /// What time it is here, if that can be written down.
+    pub(crate) fn shown(&self) -> Option<OffsetDateTime> {
         match *self.reading() {
-            Reading::Shifted(shift) => OffsetDateTime::now_utc() + shift,
-            Reading::Frozen(at) => at,
+            Reading::Shifted(shift) => OffsetDateTime::now_utc().checked_add(shift),
+            Reading::Frozen(at) => Some(at),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod output;
+mod snapshot_file;
 mod tables;
 
 use std::error::Error;
@@ -14,12 +15,12 @@ use futures::StreamExt;
 use crate::control::client::Client;
 use crate::control::{
     AddFault, AddVault, Call, ChangeClock, ClearFaults, ClockChange, GetClock, GetEnvironment, GetFaults,
-    GetJournal, GetNextCode, GetOperations, GetOverview, GetRegistries, JournalQuery, NextCode, Nothing,
-    PostReset, RemoveFault, Reset, RuleId, SetNextCode, VaultName,
+    GetJournal, GetNextCode, GetOperations, GetOverview, GetRegistries, GetSnapshot, JournalQuery, NextCode,
+    Nothing, PostReset, PutSnapshot, RemoveFault, Reset, RuleId, SetNextCode, VaultName,
 };
 pub use arguments::{
     AddVaultArguments, ClockArguments, Connection, FaultsArguments, JournalArguments, NextCodeArguments,
-    ResetArguments,
+    ResetArguments, SnapshotArguments,
 };
 use arguments::{ClockAction, FaultsAction};
 use output::Output;
@@ -43,6 +44,10 @@ pub enum Command {
     NextCode(NextCodeArguments),
     /// Show what happened, or what happens
     Journal(JournalArguments),
+    /// Write the whole state, private keys and secrets included, into a file that can be restored
+    Snapshot(SnapshotArguments),
+    /// Put everything to how it was when a snapshot was taken
+    Restore(SnapshotArguments),
     /// Put everything back to how it was at start
     Reset(ResetArguments),
 }
@@ -89,6 +94,13 @@ pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 false => to.show::<GetJournal>(&query, none).await,
                 true => to.follow(&query).await,
             }
+        }
+        Command::Snapshot(SnapshotArguments { file, to }) => {
+            let snapshot = to.client()?.call::<GetSnapshot>(none, none).await?;
+            snapshot_file::write(&file, &snapshot)
+        }
+        Command::Restore(SnapshotArguments { file, to }) => {
+            to.show::<PutSnapshot>(none, &snapshot_file::read(&file)?).await
         }
         Command::Reset(ResetArguments { seed, to }) => to.show::<PostReset>(none, &Reset { seed }).await,
     }

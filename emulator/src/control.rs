@@ -19,6 +19,7 @@ mod overview;
 mod registries;
 mod server;
 mod site;
+mod snapshot;
 mod stream;
 
 pub use call::{Call, Nothing};
@@ -33,6 +34,7 @@ pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable, 
 pub use registries::{Certificate, Registries, Registry, Status};
 pub(crate) use server::guarded;
 pub(crate) use site::Site;
+pub use snapshot::Snapshot;
 
 use call::{Visitor, calls};
 
@@ -93,6 +95,14 @@ calls! {
     /// The DPS instances and their certificates, as the portal shows them.
     GetRegistries = GET "/_emulator/registries", Nothing, Nothing => Registries,
         |control, _, _| Ok(control.registries());
+
+    /// The whole state as a document that can be restored. It holds private keys and secrets.
+    GetSnapshot = GET "/_emulator/snapshot", Nothing, Nothing => Snapshot,
+        |control, _, _| Ok(control.snapshot());
+
+    /// Puts everything to how it was when a snapshot was taken: services, faults and clock. The journal begins anew.
+    PutSnapshot = PUT "/_emulator/snapshot", Nothing, Snapshot => Overview,
+        |control, _, snapshot| control.restore(snapshot);
 
     /// Puts everything back to how it was at start: services, faults, clock and journal.
     PostReset = POST "/_emulator/reset", Nothing, Reset => Overview,

@@ -14,6 +14,7 @@ mod possession;
 pub(crate) mod testing;
 mod upload;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub(crate) use answers::{Problem, dot_net_name, rfc1123};
@@ -27,11 +28,11 @@ use upload::Upload;
 pub const LIMIT: usize = 25;
 
 /// The certificates of one DPS instance, oldest first. Names are compared without case.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Certificates(Vec<Certificate>);
 
 /// A CA certificate and how far its proof of possession has come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Certificate {
     name: String,
     upload: Upload,

@@ -22,10 +22,12 @@ mod subscription;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod tests;
+mod transfer;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use url::Url;
 
@@ -44,6 +46,7 @@ pub use subscription::{
     InvalidScope, InvalidSubscription, InvalidSubscriptionName, Scope, Subscription, SubscriptionName,
 };
 
+use crate::stored;
 use disorder::Disorder;
 use event::Event;
 use handshake::Proposal;
@@ -53,21 +56,25 @@ use health::Health;
 const KEPT: usize = 1_000;
 
 /// All event subscriptions and their deliveries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EventGrid {
     subscriptions: Vec<Arc<Subscription>>,
     proposals: Vec<Proposal>,
     /// Of the endpoints of subscriptions, by name in lower case.
     health: BTreeMap<String, Health>,
     /// By due time, then by number: what falls due together leaves in the order it came.
+    #[serde(with = "stored::pairs")]
     pending: BTreeMap<(OffsetDateTime, u64), Delivery>,
-    in_flight: BTreeSet<u64>,
+    /// By number. What is in flight is recalled before a grid is written down.
+    #[serde(skip)]
+    in_flight: BTreeMap<u64, Delivery>,
     history: VecDeque<Delivery>,
     dead_letters: VecDeque<DeadLetter>,
     dropped: u64,
     numbered: u64,
     disorder: Disorder,
     /// Codes of handshakes and names of blobs; its own, so that they disturb no other seeded value.
+    #[serde(with = "stored::random")]
     random: fastrand::Rng,
     address: Url,
 }
@@ -80,7 +87,7 @@ impl EventGrid {
             proposals: Vec::new(),
             health: BTreeMap::new(),
             pending: BTreeMap::new(),
-            in_flight: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
             history: VecDeque::new(),
             dead_letters: VecDeque::new(),
             dropped: 0,
@@ -225,7 +232,7 @@ impl EventGrid {
                 self.batch(&mut due, delivery);
             }
         }
-        self.in_flight.extend(due.iter().map(|delivery| delivery.number));
+        self.in_flight.extend(due.iter().map(|delivery| (delivery.number, delivery.clone())));
         due
     }
 
@@ -234,7 +241,7 @@ impl EventGrid {
     pub fn settle(&mut self, mut delivery: Delivery, attempt: Attempt, now: OffsetDateTime) -> Next {
         let next = delivery.record(attempt, now);
         let number = delivery.number;
-        if !self.in_flight.remove(&number) {
+        if self.in_flight.remove(&number).is_none() {
             return next;
         }
         self.health.entry(delivery.subscription().key()).or_default().record(attempt, now);
@@ -331,12 +338,6 @@ impl EventGrid {
     /// retry may be waiting for its time, and what is held back for its release.
     pub fn is_quiet(&self, now: OffsetDateTime) -> bool {
         self.in_flight() == 0 && self.next_due().is_none_or(|due| due > now)
-    }
-
-    /// Numbers deliveries and questions after those of another grid, so that what is in flight for that one
-    /// settles nothing here.
-    pub(crate) fn count_on_from(&mut self, other: &EventGrid) {
-        self.numbered = self.numbered.max(other.numbered);
     }
 
     /// Has everything that is drawn from here on depend on this seed alone.

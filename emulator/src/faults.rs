@@ -23,6 +23,7 @@ pub(crate) use validity::check;
 
 use crate::operation::Operation;
 use crate::span;
+use crate::stored;
 
 /// One rule of the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -101,19 +102,20 @@ pub enum Effect {
 }
 
 /// The rules in force.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Faults {
     rules: Vec<Rule>,
     numbered: u64,
 }
 
 /// A fault, and how often it has struck.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rule {
     id: u64,
     fault: Fault,
     reached: u64,
     hits: u64,
+    #[serde(with = "stored::random")]
     random: fastrand::Rng,
 }
 

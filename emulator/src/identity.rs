@@ -15,6 +15,7 @@ mod principal;
 mod token;
 
 use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -23,6 +24,7 @@ use crate::hidden::Hidden;
 use crate::identity::principal::Directory;
 use crate::identity::token::SigningKey;
 use crate::operation::Operation;
+use crate::stored;
 use crate::world::{TENANT, World};
 
 pub use principal::{
@@ -38,11 +40,12 @@ pub const OBJECT: &str = "managed identity";
 pub const AUTHORITY: &str = "Entra ID";
 
 /// The issuer of tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// How long a new token is good for; an hour at first. Clients renew when less than five minutes remain.
     pub lifetime: Duration,
     key: SigningKey,
+    #[serde(with = "stored::secret")]
     app_header: Hidden<String>,
     directory: Directory,
 }
@@ -92,6 +95,11 @@ impl Identity {
     /// Adds an application, which anybody gets a token of who knows its secret.
     pub fn add_application(&mut self, principal: Principal, secret: &str) {
         self.directory.add(principal, Some(secret));
+    }
+
+    /// Knows the function app by what it is known by elsewhere.
+    pub(crate) fn keep_app_header(&mut self, other: &Identity) {
+        self.app_header = other.app_header.clone();
     }
 
     /// A token of the function app's identity for an audience.

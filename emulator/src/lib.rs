@@ -34,6 +34,7 @@ pub mod reply;
 mod running;
 pub mod span;
 mod stopwatch;
+mod stored;
 pub mod tls;
 pub mod up;
 pub mod world;

@@ -23,15 +23,17 @@ pub use definition::DefinitionError;
 pub use role::Role;
 pub use scope::Scope;
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::{Caller, Principal};
 use role::Plane;
 
 /// The role assignments of a world, once they are asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rbac(Option<Vec<Assignment>>);
 
 /// A role, given to somebody somewhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Assignment {
     /// Object id.
     principal: String,

@@ -113,9 +113,7 @@ impl Emulator {
     /// numbers and deliveries are counted on.
     pub(crate) fn replace(&self, mut world: World, clock: Clock) {
         let mut current = self.world();
-        world.journal = std::mem::take(&mut current.journal);
-        world.journal.clear();
-        world.event_grid.count_on_from(&current.event_grid);
+        world.replaces(&mut current);
         *current = world;
         self.0.clock.follow(clock);
         drop(current);

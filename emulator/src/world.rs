@@ -4,6 +4,7 @@
 //! and moving its clock are other modules' business.
 
 use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::arm::{self, Arm};
@@ -17,6 +18,7 @@ use crate::key_vault::{self, KeyVaults};
 use crate::operation::Operation;
 use crate::rbac::Rbac;
 use crate::reply::Reply;
+use crate::stored;
 
 /// The subscription that is there at start.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -33,15 +35,17 @@ pub const VAULT: &str = "my-vault";
 const ON_DEMAND: &str = "The emulator was asked for this failure.";
 
 /// The state of every service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct World {
     /// Follow the recordings only: no verification code outside the answer that made it.
     pub strict: bool,
     /// What `random` was seeded with.
+    #[serde(with = "stored::number")]
     pub seed: u64,
     /// What to do where the service does one of two things.
     pub choices: Choices,
     /// Where ids, codes and etags come from; seeded, so that a run can be repeated.
+    #[serde(with = "stored::random")]
     pub random: fastrand::Rng,
     /// Tokens.
     pub identity: Identity,
@@ -56,6 +60,7 @@ pub struct World {
     /// Failures on demand.
     pub faults: Faults,
     /// What happened.
+    #[serde(skip)]
     pub journal: Journal,
 }
 
@@ -112,6 +117,15 @@ impl World {
         self.random = fastrand::Rng::with_seed(seed);
         self.event_grid.reseed(seed);
         self.arm.mint.reseed(seed);
+    }
+
+    /// Takes the place of another world in the same emulator: is reached where that one was, and goes on with its
+    /// journal, in which what happened there is forgotten.
+    pub(crate) fn replaces(&mut self, former: &mut World) {
+        self.journal = std::mem::take(&mut former.journal);
+        self.journal.clear();
+        self.event_grid.replaces(&former.event_grid);
+        self.identity.keep_app_header(&former.identity);
     }
 
     /// Answers a request, or does what a fault wants instead, and writes the exchange down.

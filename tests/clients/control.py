@@ -87,6 +87,9 @@ assert len(events) == 2, text
 for event in events:
     check(document, stream["contentSchema"], json.loads(event))
 
+snapshot = call(document, "GET", "/_emulator/snapshot")
+call(document, "PUT", "/_emulator/snapshot", snapshot)
+call(document, "PUT", "/_emulator/snapshot", {**snapshot, "format": 0}, succeeds=False)
 call(document, "DELETE", "/_emulator/faults")
 call(document, "POST", "/_emulator/reset", {"seed": 8})
 print("everything is as described")

@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use keyholder_emulator::operation::Operation;
 use openssl::x509::X509;
 use serde_json::{Value, json};
 
@@ -192,6 +193,7 @@ async fn one_verification_can_be_put_together_from_the_journal_as_it_comes() {
     assert!(invoked["invocationId"].is_string() && invoked["traceId"].is_string(), "{invoked}");
     assert!(invoked["said"][0].as_str().unwrap().contains("plant-ca"), "{invoked}");
     assert_ne!(uploaded["caller"], verified["caller"], "the app is not the person");
+    assert_eq!(verified["traceId"], invoked["traceId"], "the app goes on with the trace it is called with");
     assert!(verified["userAgent"].as_str().unwrap().starts_with("keyholder/"), "{verified}");
     let asked = of(&entries, "dps.generateVerificationCode");
     assert_eq!(asked["etag"], verified["ifMatch"]);
@@ -229,6 +231,55 @@ async fn after_a_reset_everything_happens_as_it_did_at_first() {
     }
     assert_eq!(codes[0], codes[1], "the seed decides");
     assert_eq!(shell.json("reset --seed 8")["seed"], 8);
+}
+
+/// From one emulator to another, which listens on other ports and has an app of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_brings_back_everything_where_it_is_restored_and_work_goes_on_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("before.json");
+    let ca = ca("Plant CA");
+    let first = Cloud::start().await;
+    first.import_ca("plant-ca", &ca).await;
+    first.upload("plant-ca", &ca).await;
+    first.until_verified("plant-ca").await;
+    Shell(&first).json("faults add eventGrid.deliver answer=503");
+    first.import_ca("line-ca", &ca).await;
+    first.upload("line-ca", &ca).await;
+    first.until_answers("line-ca", 1).await;
+    let (code, _, hint) = Shell(&first).run(&format!("snapshot {}", file.display()));
+    assert_eq!(code, Some(0), "{hint}");
+    assert!(hint.contains("holds private keys"), "{hint}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "nobody else may read it: {mode:o}");
+    }
+    drop(first);
+
+    let second = Cloud::start().await;
+    let shell = Shell(&second);
+    shell.json(&format!("restore {}", file.display()));
+    let shown = shell.json("certificates");
+    let certificates = &shown["registries"][0]["certificates"];
+    assert_eq!(
+        (&certificates[0]["status"], &certificates[1]["status"]),
+        (&json!("verified"), &json!("unverified"))
+    );
+    assert_eq!(shell.json("faults")["faults"][0]["fault"]["operation"], "eventGrid.deliver");
+    assert_eq!(shell.json("journal")["entries"], json!([]));
+    shell.json("faults clear");
+    shell.json("clock advance 1h");
+    let proof = second.until_verified("line-ca").await;
+    ca.assert_proven(&proof, &second.code("line-ca"));
+    assert_eq!(second.count(Operation::Sign), 1, "with the key that was brought along");
+
+    std::fs::write(&file, "{}").unwrap();
+    let said = shell.refused(&format!("restore {}", file.display()));
+    assert!(said.contains("before.json is no snapshot"), "{said}");
+    let said = shell.refused("restore /nonexistent.json");
+    assert!(said.contains("/nonexistent.json cannot be read"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

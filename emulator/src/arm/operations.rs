@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderName, StatusCode, header};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
@@ -21,10 +22,10 @@ use crate::guid::guid;
 const KEPT: usize = 1000;
 
 /// Every operation that can still be asked about, oldest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Operations(VecDeque<Operation>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Operation {
     /// As in a path.
     id: String,

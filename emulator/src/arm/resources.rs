@@ -1,6 +1,7 @@
 //! What exists: subscriptions, their resource groups, and the DPS instances in them. Names are compared
 //! without case.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -11,20 +12,20 @@ use crate::dps::mint::Mint;
 use crate::dps::{self, Certificate, Certificates, Etag};
 
 /// Subscriptions, resource groups and DPS instances with their certificates.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Arm {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) mint: Mint,
     pub(crate) operations: Operations,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Subscription {
     pub(crate) id: String,
     pub(crate) groups: Vec<ResourceGroup>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ResourceGroup {
     pub(crate) name: String,
     pub(crate) location: String,
@@ -32,7 +33,7 @@ pub(crate) struct ResourceGroup {
 }
 
 /// A DPS instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProvisioningService {
     pub(crate) name: String,
     pub(crate) location: String,
@@ -48,7 +49,7 @@ pub struct ProvisioningService {
 }
 
 /// The latest operation on an instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
     pub(crate) ends: OffsetDateTime,
     /// Whether it made the instance.

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -228,6 +229,15 @@ pub struct ResetArguments {
     /// Where codes, etags and ids come from then; the present seed if left out
     #[arg(long)]
     pub(super) seed: Option<u64>,
+    #[command(flatten)]
+    pub(super) to: Connection,
+}
+
+/// Where a snapshot is.
+#[derive(Debug, Args)]
+pub struct SnapshotArguments {
+    /// The file; - for standard output and input
+    pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) to: Connection,
 }

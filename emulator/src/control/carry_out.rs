@@ -9,6 +9,7 @@ use super::journal::{JournalPage, JournalQuery};
 use super::overview::{Environment, NextCode, Overview, Reset};
 use super::registries::Registries;
 use super::site::Site;
+use super::snapshot::Snapshot;
 use crate::faults::Fault;
 use crate::running::Emulator;
 
@@ -172,6 +173,20 @@ impl Control {
     pub fn reset(&self, reset: Reset) -> Overview {
         self.emulator.reset(reset.seed);
         self.overview()
+    }
+
+    /// The whole state, with private keys and secrets, but for the journal.
+    pub fn snapshot(&self) -> Snapshot {
+        let functions = self.site.as_ref().map(|site| site.functions.clone());
+        self.emulator.look(|world, _| Snapshot::of(world.clone(), self.emulator.clock(), functions))
+    }
+
+    /// Puts everything to how it was when a snapshot was taken, here or elsewhere.
+    pub fn restore(&self, snapshot: Snapshot) -> Result<Overview, ControlError> {
+        let functions = self.site.as_ref().map(|site| &site.functions);
+        let (world, clock) = snapshot.open(functions)?;
+        self.emulator.replace(world, clock);
+        Ok(self.overview())
     }
 
     fn site(&self) -> Result<&Site, ControlError> {

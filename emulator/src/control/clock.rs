@@ -72,6 +72,11 @@ impl ClockChange {
         ClockChange { frozen: Some(false), ..ClockChange::default() }
     }
 
+    /// Whether a clock shows a moment that the services can write down.
+    pub(super) fn is_possible(clock: &Clock) -> bool {
+        clock.shown().is_some_and(|moment| (EARLIEST..LATEST).contains(&moment))
+    }
+
     pub(super) fn apply(self, clock: &Clock) -> Result<(), ControlError> {
         let target = match (self.now, self.advance) {
             (Some(_), Some(_)) => {

@@ -8,12 +8,13 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::exchange::{self, Request};
 
 /// Names one state of one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Etag(String);
 
 impl Etag {

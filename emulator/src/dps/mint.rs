@@ -3,17 +3,20 @@
 //! One mint serves the whole of ARM: its counter makes an etag unique across certificates too, so a test that
 //! mixes up two certificates is caught.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::dps::etag::Etag;
+use crate::stored;
 
 /// Makes etags and verification codes, none of them twice.
 ///
 /// Codes are drawn from a source of their own: which code comes how many-th depends on the seed alone, and not on
 /// what else is asked meanwhile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Mint {
     writes: u32,
+    #[serde(with = "stored::random")]
     codes: fastrand::Rng,
     next_code: Option<String>,
 }

@@ -11,10 +11,12 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::x509::{X509, X509NameEntryRef, X509NameRef};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// An uploaded CA certificate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Upload {
     /// As the caller sent it.
     pub(crate) text: String,
@@ -39,6 +41,21 @@ impl Upload {
             thumbprint: digest.iter().map(|byte| format!("{byte:02X}")).collect(),
             x509,
         })
+    }
+}
+
+/// What was taken once is taken back from a snapshot, however strict the world is.
+impl TryFrom<String> for Upload {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Upload, Self::Error> {
+        Upload::read(&text, false).ok_or("an upload without a certificate")
+    }
+}
+
+impl From<Upload> for String {
+    fn from(upload: Upload) -> String {
+        upload.text
     }
 }
 

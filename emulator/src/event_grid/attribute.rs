@@ -1,10 +1,12 @@
 //! Headers of a subscriber's own on every delivery ("delivery attributes").
 
 use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::filter;
 use crate::hidden::Hidden;
+use crate::stored;
 
 /// The most of them a subscription may have.
 pub(super) const MOST: usize = 10;
@@ -12,15 +14,20 @@ pub(super) const MOST: usize = 10;
 const LONGEST: usize = 4096;
 
 /// A header on every delivery of a subscription.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryAttribute {
+    #[serde(with = "stored::text")]
     name: HeaderName,
     source: Source,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Source {
-    Fixed { value: Hidden<String>, is_secret: bool },
+    Fixed {
+        #[serde(with = "stored::secret")]
+        value: Hidden<String>,
+        is_secret: bool,
+    },
     Member(String),
 }
 

@@ -1,9 +1,11 @@
 //! How many events a subscriber wants in one request.
 
+use serde::{Deserialize, Serialize};
+
 use std::ops::RangeInclusive;
 
 /// The two limits of a batch. Event Grid never waits for a batch to fill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batching {
     /// 1 to 5000. With 1, which is the default, there are no batches.
     pub max_events: u32,

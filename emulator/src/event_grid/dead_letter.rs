@@ -1,6 +1,7 @@
 //! What becomes of events nobody took: blobs in a container, under the paths and with the members they have in
 //! Azure.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -13,7 +14,7 @@ const DELAY: Duration = Duration::minutes(5);
 const GIVEN_UP_AFTER: Duration = Duration::hours(4);
 
 /// The container of a storage account that takes dead letters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterContainer {
     /// Resource id of the storage account; the emulator shows it and does not look for it.
     pub storage_account: String,
@@ -22,7 +23,7 @@ pub struct DeadLetterContainer {
 }
 
 /// An event that was given up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
     path: String,
     letter: Value,

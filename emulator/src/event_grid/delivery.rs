@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use url::Url;
@@ -16,15 +17,17 @@ use super::event::{Schema, timestamp};
 use super::schedule::{self, Attempt, Next, Reason};
 use super::subscription::{Subscription, SubscriptionName};
 use crate::exchange::Request;
+use crate::stored;
 
 /// One event, or a batch of them, for a subscriber.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Delivery {
     /// Tells it from its duplicates.
     pub(super) number: u64,
     /// As it was when the event was published.
     pub(super) subscription: Arc<Subscription>,
     /// Never empty.
+    #[serde(deserialize_with = "stored::not_empty")]
     items: Vec<Item>,
     attempts: u32,
     last: Option<(Attempt, OffsetDateTime)>,
@@ -32,7 +35,7 @@ pub struct Delivery {
     is_spared: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Item {
     event: Value,
     published: OffsetDateTime,

@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::delivery::Delivery;
 
 /// What happens to the deliveries of an event between its publication and the queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Disorder {
     copies: usize,
     held: Option<Vec<Delivery>>,
@@ -71,6 +73,16 @@ impl Disorder {
     /// A delivery has been tried, or never will be. Says whether it had the turn.
     pub(super) fn end_turn(&mut self, number: u64) -> bool {
         self.turn.take_if(|turn| *turn == number).is_some()
+    }
+
+    /// Counts all deliveries so much higher.
+    pub(super) fn renumber(&mut self, by: u64) {
+        self.turn = self.turn.map(|turn| turn + by);
+    }
+
+    /// Everything that waits here.
+    pub(super) fn deliveries_mut(&mut self) -> impl Iterator<Item = &mut Delivery> {
+        self.held.iter_mut().flatten().chain(&mut self.in_turn)
     }
 
     pub(super) fn holds_any(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// What is behind an endpoint. It decides which failures are final.
@@ -15,7 +16,7 @@ pub enum DestinationKind {
 
 /// A URL, and the function behind it if it was named as one. The query may hold a key, so `Debug` and
 /// `Display` stop before it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     url: Url,
     function: Option<String>,
@@ -38,6 +39,14 @@ impl Endpoint {
             Some(_) => DestinationKind::AzureFunction,
             None => DestinationKind::WebHook,
         }
+    }
+
+    /// The same on another server.
+    pub(super) fn redirect(&mut self, server: &Url) {
+        let mut url = server.clone();
+        url.set_path(self.url.path());
+        url.set_query(self.url.query());
+        self.url = url;
     }
 
     /// The resource id of the function behind it.

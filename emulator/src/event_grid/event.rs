@@ -3,6 +3,7 @@
 //! No capture of an event about a DPS certificate is public. The members are those documented for ARM events
 //! in general; ids nobody here keeps (roles, correlation, client) are made up.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -36,7 +37,7 @@ pub struct ArmOperation<'a> {
 }
 
 /// How an event is written down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Schema {
     /// Event Grid's own.
     #[default]

@@ -16,7 +16,7 @@ const MOST: usize = 25;
 const LONGEST: usize = 512;
 
 /// The filters of one subscription; an event has to pass all of them. The default lets everything through.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     /// Wanted event types, compared without case; none means every type.
     pub included_event_types: Vec<String>,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use url::Url;
@@ -53,7 +54,7 @@ impl Provisioning {
 }
 
 /// A subscription that is not in force yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Proposal {
     pub(super) subscription: Arc<Subscription>,
     number: u64,
@@ -64,7 +65,7 @@ pub(super) struct Proposal {
     stage: Stage,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     Due(OffsetDateTime),
     Asked,
@@ -144,6 +145,22 @@ impl Proposal {
             event_id: guid(random),
             at: now,
         }
+    }
+
+    /// Has a question that is on its way be asked once more.
+    pub(super) fn recall(&mut self, now: OffsetDateTime) {
+        if self.is_asked() {
+            self.stage = Stage::Due(now);
+        }
+    }
+
+    /// Goes by another number, so much higher, and with a link to another address.
+    pub(super) fn moved(&mut self, by: u64, address: &Url) {
+        self.number += by;
+        let mut link = address.clone();
+        link.set_path(self.link.path());
+        link.set_query(self.link.query());
+        self.link = link;
     }
 
     /// Whether this is the question it is waiting for an answer to.

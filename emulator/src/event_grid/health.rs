@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::schedule::Attempt;
@@ -16,7 +17,7 @@ const TOLERATED: u32 = 10;
 const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// How an endpoint has been doing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Health {
     failures: u32,
     probations: u32,

@@ -7,9 +7,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::endpoint::DestinationKind;
+use crate::stored;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -24,7 +26,7 @@ const SCHEDULE: [u64; 10] =
     [10, 30, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR];
 
 /// When a subscription gives an event up; whichever comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// 1 to 30.
     pub max_attempts: u32,
@@ -51,10 +53,10 @@ impl Default for RetryPolicy {
 }
 
 /// How one attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Attempt {
     /// The endpoint answered.
-    Answered(StatusCode),
+    Answered(#[serde(with = "stored::status")] StatusCode),
     /// It took too long.
     TimedOut,
     /// There was no connection, or it broke.

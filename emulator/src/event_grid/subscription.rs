@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::attribute::{self, DeliveryAttribute, InvalidAttribute};
 use super::batching::Batching;
 use super::dead_letter::DeadLetterContainer;
@@ -10,11 +12,13 @@ use super::endpoint::Endpoint;
 use super::event::Schema;
 use super::filter::{Filter, InvalidFilter};
 use super::schedule::RetryPolicy;
+use crate::stored;
 
 /// One event subscription of a system topic for ARM events.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Subscription {
     /// What the delivery is signed with.
+    #[serde(with = "stored::text")]
     pub name: SubscriptionName,
     /// What the system topic watches; also the `topic` of its events.
     pub scope: Scope,
@@ -153,7 +157,7 @@ impl FromStr for SubscriptionName {
 pub struct InvalidSubscriptionName(String);
 
 /// What a system topic for ARM events watches: an Azure subscription or a resource group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope(String);
 
 impl Scope {

@@ -1,8 +1,11 @@
 //! Who there is.
 
+use serde::{Deserialize, Serialize};
+
 use crate::exchange::Request;
 use crate::hidden::Hidden;
 use crate::identity::parameter;
+use crate::stored;
 use crate::world::{RESOURCE_GROUP, SUBSCRIPTION};
 
 /// The application id of the function app's identity.
@@ -17,7 +20,7 @@ pub const OPERATOR_OBJECT_ID: &str = "00000000-0000-0000-0000-000000000004";
 pub const OPERATOR_SECRET: &str = "emulator";
 
 /// Somebody a token speaks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
     /// The application id.
     pub client_id: String,
@@ -37,13 +40,14 @@ pub struct Caller {
 }
 
 /// Everybody who can get a token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Directory(Vec<Account>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Account {
     pub(super) principal: Principal,
     /// A managed identity has none.
+    #[serde(with = "stored::secret_or_none")]
     pub(super) secret: Option<Hidden<String>>,
 }
 

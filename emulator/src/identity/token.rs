@@ -8,16 +8,19 @@ use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::hidden::Hidden;
 use crate::jose;
 use crate::key_vault::jwk;
+use crate::stored;
 
 /// The issuer's key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SigningKey {
     id: String,
+    #[serde(with = "stored::curve_key")]
     key: Hidden<EcKey<Private>>,
 }
 

@@ -9,6 +9,7 @@ use http::Method;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -23,10 +24,12 @@ use super::vault::Vault;
 use super::{Visit, deleted, making, paging, policy};
 use crate::jose;
 use crate::operation::Operation;
+use crate::stored;
 
 /// A certificate whose key and secret are kept under the same name and version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Certificate {
+    #[serde(with = "stored::certificate")]
     pub(super) leaf: X509,
     pub(super) exportable: bool,
     pub(super) secret_type: ContentType,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::object::{Object, RECOVERABLE_DAYS, Stored, Target, Version};
@@ -13,14 +14,14 @@ use super::refusal::Refusal;
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// The objects of one kind, by their names in lower case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Collection<T> {
     live: BTreeMap<String, Object<T>>,
     deleted: BTreeMap<String, Deleted<T>>,
 }
 
 /// An object that was deleted, and when.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Deleted<T> {
     pub(super) object: Object<T>,
     /// In Unix seconds.

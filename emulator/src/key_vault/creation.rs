@@ -14,6 +14,7 @@ use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, SubjectKeyIdentifier,
 };
 use openssl::x509::{X509, X509Extension, X509Name, X509Req};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -43,7 +44,7 @@ pub(super) struct Creation {
 }
 
 /// What remains of a creation: the operation a client looks at, and what cannot be read off the certificate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) id: String,
     pub(super) csr: Vec<u8>,

@@ -13,6 +13,7 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::stack::Stack;
 use openssl::x509::X509;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::jwk;
@@ -35,7 +36,7 @@ pub struct Import {
 }
 
 /// The form in which a vault hands out a certificate with its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContentType {
     /// PKCS#8 and certificates, in PEM.
     Pem,

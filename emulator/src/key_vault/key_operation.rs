@@ -5,12 +5,13 @@
 
 use openssl::pkey::{PKeyRef, Private};
 use openssl::x509::{X509KeyUsage, X509Ref};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refusal::Refusal;
 
 /// One thing a key may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyOperation {
     /// Encrypt data.
     Encrypt,

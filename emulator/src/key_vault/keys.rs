@@ -5,6 +5,7 @@
 
 use http::Method;
 use openssl::pkey::{PKey, Private};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -21,10 +22,12 @@ use super::{Visit, deleted, jwk, paging};
 use crate::hidden::Hidden;
 use crate::jose;
 use crate::operation::Operation;
+use crate::stored;
 
 /// A private key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Key {
+    #[serde(with = "stored::private_key")]
     pub(super) private: Hidden<PKey<Private>>,
     pub(super) operations: Vec<KeyOperation>,
     pub(super) exportable: bool,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
@@ -10,6 +11,7 @@ use super::kind::Kind;
 use super::refusal::Refusal;
 use super::site::Site;
 use super::vault::Vault;
+use crate::stored;
 
 /// The content of a version: what makes it a certificate, a key or a secret.
 pub(super) trait Stored: Sized {
@@ -79,7 +81,7 @@ pub(super) fn hex_id(random: &mut fastrand::Rng) -> String {
 }
 
 /// The attributes every version has. Times are whole seconds, as on the wire.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Attributes {
     pub(super) enabled: bool,
     pub(super) not_before: Option<i64>,
@@ -185,7 +187,7 @@ pub(super) fn to_tags<K: Into<String>, V: Into<String>>(tags: impl IntoIterator<
 }
 
 /// One version of an object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Version<T> {
     pub(super) id: String,
     pub(super) attributes: Attributes,
@@ -213,10 +215,11 @@ impl<T> Version<T> {
 }
 
 /// An object with all its versions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Object<T> {
     pub(super) name: String,
     /// Oldest first; never empty.
+    #[serde(deserialize_with = "stored::not_empty", bound(deserialize = "T: Deserialize<'de>"))]
     versions: Vec<Version<T>>,
 }
 

@@ -3,6 +3,7 @@
 //! `nbf` and `exp` of a secret inform and do not forbid; only switching it off does.
 
 use http::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::collection::Collection;
@@ -15,10 +16,12 @@ use super::vault::Vault;
 use super::{Visit, deleted, paging};
 use crate::hidden::Hidden;
 use crate::operation::Operation;
+use crate::stored;
 
 /// A value, and what it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Secret {
+    #[serde(with = "stored::secret")]
     pub(super) value: Hidden<String>,
     pub(super) content_type: Option<String>,
     /// Whether it belongs to the certificate of the same name.

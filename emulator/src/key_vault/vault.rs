@@ -6,6 +6,7 @@
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
 use openssl::x509::X509Ref;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::certificates::Certificate;
@@ -25,7 +26,7 @@ use crate::hidden::Hidden;
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// One vault.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Vault {
     pub(super) certificates: Collection<Certificate>,
     pub(super) keys: Collection<Key>,

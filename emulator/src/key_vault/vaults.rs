@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::import::Import;
@@ -13,7 +14,7 @@ use super::refusal::Refusal;
 use super::vault::Vault;
 
 /// All vaults, by their names.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct KeyVaults(BTreeMap<String, Vault>);
 
 impl KeyVaults {

@@ -1,14 +1,16 @@
 //! What a role grants: patterns of actions less patterns of exceptions, for each of the two planes.
 
+use serde::{Deserialize, Serialize};
+
 /// A role definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
     name: String,
     pub(super) permissions: Vec<Permission>,
 }
 
 /// One entry of a role's permissions. An exception takes away from its own entry only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Permission {
     pub(super) actions: Vec<String>,
     pub(super) not_actions: Vec<String>,

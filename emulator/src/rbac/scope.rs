@@ -1,7 +1,9 @@
 //! Where a role holds.
 
+use serde::{Deserialize, Serialize};
+
 /// A resource, and with it everything below.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope(String);
 
 impl Scope {
