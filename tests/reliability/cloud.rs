@@ -10,6 +10,8 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, RawResponse, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use keyholder::azure::{self, AzureVerifier};
 use keyholder::event::Upload;
@@ -107,8 +109,7 @@ impl Cloud {
 
     /// Somebody uploads a CA certificate, replacing whatever has the name.
     pub(crate) fn upload(&self, name: &str, ca: &Authority) {
-        let body = json!({ "properties": { "certificate": ca.certificate_pem().unwrap() } });
-        self.ask("PUT", name, "", &body);
+        self.ask("PUT", name, "", &upload_of(ca)).expect("the upload is taken");
         self.uploaded.lock().unwrap().insert(name.to_owned(), self.emulator.now());
     }
 
@@ -167,6 +168,11 @@ impl Cloud {
     fn ask(&self, method: &str, name: &str, action: &str, body: &Value) -> Option<Value> {
         ask(&self.emulator, method, name, action, body)
     }
+}
+
+/// As `az` sends it.
+pub(crate) fn upload_of(ca: &Authority) -> Value {
+    json!({ "properties": { "certificate": STANDARD.encode(ca.certificate_pem().unwrap()) } })
 }
 
 /// Asks DPS as somebody with rights, past any fault; an answer that is no success is `None`.

@@ -9,9 +9,9 @@ use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 use keyholder_emulator::{Emulator, World};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::cloud::{CA, ask};
+use crate::cloud::{CA, ask, upload_of};
 
 /// Longer than anything here takes, so that only a defect runs into it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,8 +55,7 @@ impl Process {
 
     /// An upload whose own calls meet no fault.
     pub(crate) fn upload_past_faults(&self, name: &str) {
-        let body = json!({ "properties": { "certificate": CA.certificate_pem().unwrap() } });
-        ask(self.emulator(), "PUT", name, "", &body).expect("the upload is taken");
+        ask(self.emulator(), "PUT", name, "", &upload_of(&CA)).expect("the upload is taken");
     }
 
     pub(crate) fn delete(&self, name: &str) {

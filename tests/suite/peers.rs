@@ -2,7 +2,7 @@
 //! all others get the emulator's answers.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyholder::Outcome;
 use keyholder::reason::Reason;
 use keyholder_emulator::mock;
@@ -248,7 +248,12 @@ async fn a_vault_s_list_leads_our_token_nowhere_else() {
     for link in ["https://evil.example/certificates?page=2", "//evil.example/certificates?page=2"] {
         let wire = Wire::start_with("plant-ca", &ca).await;
         // Not by its name, so the vault is listed.
-        wire.ask_dps("PUT", "line-7", "", &json!({ "properties": { "certificate": ca.certificate() } }));
+        wire.ask_dps(
+            "PUT",
+            "line-7",
+            "",
+            &json!({ "properties": { "certificate": STANDARD.encode(ca.certificate()) } }),
+        );
         let first = ResponseTemplate::new(200).set_body_json(json!({ "value": [], "nextLink": link }));
         let listing = Mock::given(method("GET")).and(path_regex("^/certificates/?$"));
         let listing = listing.and(header_exists("authorization")).and(query_param_is_missing("page"));
