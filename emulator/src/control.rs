@@ -10,6 +10,7 @@ mod carry_out;
 pub mod client;
 mod clock;
 mod error;
+mod event_grid;
 mod faults;
 mod guard;
 mod journal;
@@ -27,6 +28,10 @@ pub use carry_out::Control;
 pub(crate) use carry_out::random_token;
 pub use clock::{ClockChange, ClockReading};
 pub use error::{ControlError, ErrorBody, ErrorDetail};
+pub use event_grid::{
+    DeadLetterInfo, DeadLetters, Disorder, EventGridState, EventSubscription, NewSubscription, Redelivery,
+    SubscriptionTarget,
+};
 pub use faults::{FaultPlan, FaultRule, OperationInfo, Operations, RuleId};
 pub use journal::{JournalPage, JournalQuery};
 pub use moment::Moment;
@@ -91,6 +96,30 @@ calls! {
     /// Adds an empty vault, unless there is one of that name.
     AddVault = PUT "/_emulator/vaults/{name}", VaultName, Nothing => Overview,
         |control, vault, _| control.add_vault(&vault.name);
+
+    /// Event subscriptions, and what is on its way to them.
+    GetEventGrid = GET "/_emulator/event-grid", Nothing, Nothing => EventGridState,
+        |control, _, _| Ok(control.event_grid());
+
+    /// Has events delivered several times, held back, or released in an order of a seed.
+    ChangeDelivery = PATCH "/_emulator/event-grid", Nothing, Disorder => EventGridState,
+        |control, _, disorder| Ok(control.disturb(&disorder));
+
+    /// Creates or changes an event subscription, as soon as its endpoint has agreed.
+    PutEventSubscription = PUT "/_emulator/event-grid/subscriptions/{name}", SubscriptionTarget, NewSubscription => EventSubscription,
+        |control, target, new| control.put_event_subscription(&target.name, &new);
+
+    /// Ends an event subscription; what it is still to be sent is forgotten.
+    DeleteEventSubscription = DELETE "/_emulator/event-grid/subscriptions/{name}", SubscriptionTarget, Nothing => EventGridState,
+        |control, target, _| control.delete_event_subscription(&target.name);
+
+    /// Delivers an event once more to everyone who got it.
+    Redeliver = POST "/_emulator/event-grid/redeliver", Nothing, Redelivery => EventGridState,
+        |control, _, again| control.redeliver(&again.event_id);
+
+    /// Events nobody took, with the members Event Grid adds to them.
+    GetDeadLetters = GET "/_emulator/event-grid/dead-letters", Nothing, Nothing => DeadLetters,
+        |control, _, _| Ok(control.dead_letters());
 
     /// The DPS instances and their certificates, as the portal shows them.
     GetRegistries = GET "/_emulator/registries", Nothing, Nothing => Registries,

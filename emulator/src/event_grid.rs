@@ -149,6 +149,23 @@ impl EventGrid {
         self.subscriptions.iter().map(AsRef::as_ref)
     }
 
+    /// Every event subscription, those that are not in force yet last.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Subscription> {
+        let proposed = self.proposals.iter().map(|proposal| proposal.subscription.as_ref());
+        let new = proposed.filter(|proposed| self.subscriptions().all(|known| known.name != proposed.name));
+        self.subscriptions().chain(new)
+    }
+
+    /// How often each event is delivered.
+    pub(crate) fn copies(&self) -> usize {
+        self.disorder.copies()
+    }
+
+    /// Whether events wait until they are released.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.disorder.holds_back()
+    }
+
     /// The subscription of a name as it is or, if nothing is in force yet, as it is to be.
     pub fn subscription(&self, name: &SubscriptionName) -> Option<&Subscription> {
         let proposed = self.proposals.iter().map(|proposal| &proposal.subscription);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::clock::{ClockChange, ClockReading};
 use super::error::ControlError;
+use super::event_grid::{self, DeadLetters, Disorder, EventGridState, EventSubscription, NewSubscription};
 use super::faults::{FaultPlan, FaultRule};
 use super::journal::{JournalPage, JournalQuery};
 use super::overview::{Environment, NextCode, Overview, Reset};
@@ -162,6 +163,59 @@ impl Control {
         }
         self.emulator.with(|world, _| world.key_vaults.add(name));
         Ok(self.overview())
+    }
+
+    /// Event subscriptions, and what is on its way to them.
+    pub fn event_grid(&self) -> EventGridState {
+        self.emulator.look(|world, now| EventGridState::of(&world.event_grid, now))
+    }
+
+    /// Has events delivered several times, held back, or released in an order of a seed.
+    pub fn disturb(&self, disorder: &Disorder) -> EventGridState {
+        self.emulator.with(|world, now| {
+            if let Some(copies) = disorder.copies {
+                world.event_grid.set_copies(copies);
+            }
+            if disorder.hold_back {
+                world.event_grid.hold_back();
+            }
+            if let Some(seed) = disorder.release {
+                world.event_grid.release(seed, now);
+            }
+        });
+        self.event_grid()
+    }
+
+    /// Creates or changes an event subscription, as soon as its endpoint has agreed.
+    pub fn put_event_subscription(
+        &self,
+        name: &str,
+        new: &NewSubscription,
+    ) -> Result<EventSubscription, ControlError> {
+        let functions = self.site.as_ref().map(|site| &site.functions);
+        self.emulator.with(|world, now| new.propose(name, functions, world, now))
+    }
+
+    /// Ends an event subscription.
+    pub fn delete_event_subscription(&self, name: &str) -> Result<EventGridState, ControlError> {
+        let parsed = event_grid::subscription_name(name)?;
+        match self.emulator.with(|world, now| world.event_grid.unsubscribe(&parsed, now)) {
+            true => Ok(self.event_grid()),
+            false => Err(ControlError::NoSuchSubscription(name.to_owned())),
+        }
+    }
+
+    /// Delivers an event once more to everyone who got it.
+    pub fn redeliver(&self, event_id: &str) -> Result<EventGridState, ControlError> {
+        match self.emulator.with(|world, now| world.event_grid.redeliver(event_id, now)) {
+            0 => Err(ControlError::invalid(format!("no event {event_id:?} was delivered to anybody"))),
+            _ => Ok(self.event_grid()),
+        }
+    }
+
+    /// Events nobody took.
+    pub fn dead_letters(&self) -> DeadLetters {
+        self.emulator.look(|world, _| DeadLetters::of(&world.event_grid))
     }
 
     /// The DPS instances and their certificates.

@@ -19,6 +19,9 @@ pub enum ControlError {
     /// There is no rule of this id.
     #[error("there is no rule {0}; emulator faults lists those there are, with their ids")]
     NoSuchRule(u64),
+    /// There is no event subscription of this name.
+    #[error("there is no event subscription {0}; GET /_emulator/event-grid lists those there are")]
+    NoSuchSubscription(String),
     /// A web page of somewhere else asks, or asks under a name that is not this machine's.
     #[error("{0}")]
     Foreign(String),
@@ -66,6 +69,7 @@ impl ControlError {
             ControlError::Invalid(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             ControlError::Fault(_) => (StatusCode::BAD_REQUEST, "InvalidFault"),
             ControlError::NoSuchRule(_) => (StatusCode::NOT_FOUND, "NoSuchRule"),
+            ControlError::NoSuchSubscription(_) => (StatusCode::NOT_FOUND, "NoSuchSubscription"),
             ControlError::Foreign(_) => (StatusCode::FORBIDDEN, "Foreign"),
             ControlError::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
             ControlError::NoSuchPath(_) => (StatusCode::NOT_FOUND, "NoSuchPath"),

@@ -29,6 +29,14 @@ impl Disorder {
         self.copies = copies;
     }
 
+    pub(super) fn copies(&self) -> usize {
+        self.copies
+    }
+
+    pub(super) fn holds_back(&self) -> bool {
+        self.held.is_some()
+    }
+
     pub(super) fn hold_back(&mut self) {
         self.held.get_or_insert_default();
     }
