@@ -10,8 +10,10 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use openssl::ssl::{Ssl, SslAcceptor};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -22,6 +24,8 @@ use crate::reply::Reply;
 use crate::running::Emulator;
 use crate::{exact_sleep, exchange, page};
 
+/// How much of a body that is too large is read, to be thrown away.
+const PATIENCE: usize = 64 << 20;
 /// A client that does not finish its handshake is not waited for longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -53,9 +57,11 @@ fn services(emulator: Emulator) -> Router {
 
 async fn answer(State(emulator): State<Emulator>, request: axum::extract::Request) -> http::Response<Body> {
     let (head, body) = request.into_parts();
-    let request = match to_bytes(body, exchange::MAX_BODY).await {
-        Ok(body) => http::Request::from_parts(head, body),
-        Err(_) => exchange::too_large(head),
+    let request = match read(body).await {
+        Ok(Some(body)) => http::Request::from_parts(head, body),
+        Ok(None) => exchange::too_large(head),
+        // The caller has gone away.
+        Err(_) => return hangup::at_once(),
     };
     let reply = emulator.reply(&request);
     match reply {
@@ -69,6 +75,24 @@ async fn answer(State(emulator): State<Emulator>, request: axum::extract::Reques
         // Until the client gives up: then hyper drops this.
         Reply::Silence => std::future::pending().await,
     }
+}
+
+/// A body, unless it is larger than any service reads. What is too much is thrown away up to a point: most clients do
+/// not look for an answer before they have sent everything.
+async fn read(body: Body) -> Result<Option<Bytes>, axum::Error> {
+    let mut chunks = body.into_data_stream();
+    let (mut kept, mut length) = (BytesMut::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        length += chunk.len();
+        if length > PATIENCE {
+            break;
+        }
+        if length <= exchange::MAX_BODY {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    Ok((length <= exchange::MAX_BODY).then(|| kept.freeze()))
 }
 
 /// Serves connections beside each other, so that a slow client holds up nobody.

@@ -5,6 +5,7 @@
 
 mod answers;
 mod audit;
+mod bad_requests;
 mod bench;
 mod canary;
 mod command_line;
