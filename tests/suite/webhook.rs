@@ -128,6 +128,24 @@ async fn a_wrong_secret_is_final_and_the_sweep_finds_what_was_lost() {
 }
 
 #[tokio::test]
+async fn the_secret_is_in_no_log_however_loud() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    let cloud = Cloud::start_with(&[("KEYHOLDER_LOG", "trace,lambda_runtime::layers=trace")]).await;
+    for kind in Kind::BOTH {
+        let front_door = FrontDoor::open(kind, &cloud).await;
+        subscribe(&cloud, front_door.endpoint(), Schema::EventGrid).await;
+        let name = format!("{kind:?}-ca").to_lowercase();
+        cloud.import_ca(&name, &ca).await;
+        cloud.upload(&name, &ca).await;
+        assert_eq!(cloud.until_answered(&name).await, 200, "{kind:?}");
+        front_door.post("eventgrid", &NOTIFICATION, "no JSON").await;
+        front_door.until_logged("the request is not understood").await;
+        assert!(front_door.log().to_lowercase().contains("trace\""), "{kind:?} is as loud as it gets");
+        assert!(!front_door.log().contains(SECRET), "{kind:?}: {}", front_door.log());
+    }
+}
+
+#[tokio::test]
 async fn a_batch_is_handled_whole_and_one_event_that_has_to_come_again_brings_all_of_them() {
     let ca = Authority::root("Plant Root", Family::P256);
     for kind in Kind::BOTH {
