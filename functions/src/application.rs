@@ -6,8 +6,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use keyholder::azure::AzureVerifier;
-use keyholder::{Settings, azure, http_client, telemetry};
+use keyholder::bearer::Bearer;
+use keyholder::config::Webhook;
+use keyholder::http_client::{self, HttpClient};
+use keyholder::{Settings, azure, telemetry};
 use tokio::net::TcpListener;
+
+use crate::{routes, webhook};
 
 /// A front door, bound to its port and not yet serving.
 #[derive(Debug)]
@@ -37,10 +42,25 @@ pub fn start_logging(settings: &Settings) -> Result<(), String> {
     })
 }
 
-/// Wires a verifier to Azure as the settings say, and has it prepare for its first run.
-pub fn verifier(settings: &Settings) -> Result<Arc<AzureVerifier>, StartError> {
-    let client = http_client::build().map_err(|error| StartError::Client(error.into()))?;
-    let verifier = azure::verifier(settings, &client).map_err(|error| StartError::Azure(error.into()))?;
+/// The custom handler's routes, over a verifier that is wired to Azure as the settings say.
+pub fn custom_handler(settings: &Settings) -> Result<Router, StartError> {
+    Ok(routes::router(verifier(settings, &client()?)?))
+}
+
+/// The webhook's.
+pub fn webhook(settings: &Settings, webhook: Webhook) -> Result<Router, StartError> {
+    let client = client()?;
+    let bearer = webhook.entra.clone().map(|expected| Bearer::new(expected, client.clone()));
+    Ok(webhook::router(verifier(settings, &client)?, webhook, bearer))
+}
+
+fn client() -> Result<Arc<dyn HttpClient>, StartError> {
+    http_client::build().map_err(|error| StartError::Client(error.into()))
+}
+
+/// It prepares for its first run at once.
+fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> Result<Arc<AzureVerifier>, StartError> {
+    let verifier = azure::verifier(settings, client).map_err(|error| StartError::Azure(error.into()))?;
     let verifier = Arc::new(verifier);
     let warm = verifier.clone();
     tokio::spawn(async move { warm.warm_up().await });

@@ -11,9 +11,8 @@ use keyholder::config::Webhook;
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
-use crate::application::{self, Application};
+use crate::application::{self, Application, StartError};
 use crate::signals::stopped;
-use crate::{routes, webhook};
 
 /// Set by the host: where to listen.
 const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -123,12 +122,11 @@ impl FrontDoor {
         }
     }
 
-    fn router(self, settings: &Settings) -> Result<Router, application::StartError> {
-        let verifier = application::verifier(settings)?;
-        Ok(match self {
-            FrontDoor::FunctionsHost { .. } => routes::router(verifier),
-            FrontDoor::Webhook { webhook, .. } => webhook::router(verifier, webhook),
-        })
+    fn router(self, settings: &Settings) -> Result<Router, StartError> {
+        match self {
+            FrontDoor::FunctionsHost { .. } => application::custom_handler(settings),
+            FrontDoor::Webhook { webhook, .. } => application::webhook(settings, webhook),
+        }
     }
 }
 

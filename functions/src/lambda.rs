@@ -11,7 +11,7 @@ use lambda_http::tower::ServiceExt;
 use lambda_http::{Error, Request, RequestExt, service_fn};
 use tracing::{error, info};
 
-use crate::{application, webhook};
+use crate::application;
 
 /// Set by Lambda: where events are fetched.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(settings: &Settings, webhook: Webhook) -> Result<(), Error> {
-    let router = webhook::router(application::verifier(settings)?, webhook);
+    let router = application::webhook(settings, webhook)?;
     let needed = settings.limits.deadline;
     info!(
         event = "app.ready",

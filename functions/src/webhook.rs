@@ -11,6 +11,9 @@
 //! have in Azure Functions). Event Grid takes 400, 401, 403 and 413 for final, so they are kept for what no
 //! repetition mends: a body that is no event, a caller without the secret, an event subscription that was not
 //! announced, a body larger than any that Event Grid sends.
+//!
+//! Where the settings ask for it, `POST /eventgrid` also needs the token that Entra ID gives Event Grid. The CloudEvents
+//! handshake is not known to bring one, and the consent it gets is worth nothing to whoever cannot bring one later.
 
 mod question;
 
@@ -25,11 +28,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use keyholder::Verifier;
+use keyholder::bearer::{Bearer, NotTaken};
 use keyholder::config::Webhook;
 use keyholder::error::quoted;
 use keyholder::registry::Registry;
 use keyholder::vault::Vault;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tracing::{error, info};
 
 use crate::deliveries::{self, Handled, MAX_BODY};
@@ -45,14 +50,15 @@ struct Front<R, V> {
 }
 
 /// The routes, for those whom the settings let in.
-pub fn router<R, V>(verifier: Arc<Verifier<R, V>>, webhook: Webhook) -> Router
+pub fn router<R, V>(verifier: Arc<Verifier<R, V>>, webhook: Webhook, bearer: Option<Bearer>) -> Router
 where
     R: Registry + 'static,
     V: Vault + 'static,
 {
     let admitted = from_fn_with_state(webhook.clone(), admit);
+    let event_grid = from_fn_with_state(bearer.map(Arc::new), admit_event_grid);
     Router::new()
-        .route("/eventgrid", post(deliver::<R, V>).options(consent::<R, V>))
+        .route("/eventgrid", post(deliver::<R, V>).route_layer(event_grid).options(consent::<R, V>))
         .route("/sweep", post(sweep::<R, V>))
         .route_layer(admitted)
         .route("/", get(ready))
@@ -80,6 +86,27 @@ async fn admit(State(webhook): State<Webhook>, request: Request, next: Next) -> 
         "the secret is missing or wrong; it is one of KEYHOLDER_WEBHOOK_SECRET, as ?code= or in the header {KEY_HEADER}"
     );
     refusal(StatusCode::UNAUTHORIZED, &error)
+}
+
+/// After the secret, and before a byte of the body is read too.
+async fn admit_event_grid(
+    State(bearer): State<Option<Arc<Bearer>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(bearer) = bearer else { return next.run(request).await };
+    let authorization = question::text(request.headers(), header::AUTHORIZATION.as_str()).map(str::to_owned);
+    let problem = match bearer.check(authorization.as_deref(), OffsetDateTime::now_utc()).await {
+        Ok(()) => return next.run(request).await,
+        Err(problem) => problem,
+    };
+    error!(event = "webhook.refused", reason = %problem, "the token is not taken");
+    let status = match problem {
+        NotTaken::Refused(_) => StatusCode::UNAUTHORIZED,
+        // Nothing is wrong with the caller, so it is to come again.
+        NotTaken::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    refusal(status, &format!("the token is not taken: {problem}"))
 }
 
 fn offered(uri: &Uri, headers: &HeaderMap) -> Option<String> {

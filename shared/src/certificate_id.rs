@@ -186,10 +186,15 @@ pub(crate) fn segments(text: &str) -> Result<Vec<String>, String> {
 }
 
 pub(crate) fn subscription(text: &str) -> Result<String, String> {
+    let guid = guid(text).ok_or_else(|| format!("{} is not a subscription's GUID", quoted(text)))?;
+    Ok(guid.to_owned())
+}
+
+pub(crate) fn guid(text: &str) -> Option<&str> {
     let groups: Vec<&str> = text.split('-').collect();
-    let guid = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+    let is_one = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if guid { Ok(text.to_owned()) } else { Err(format!("{} is not a subscription's GUID", quoted(text))) }
+    is_one.then_some(text)
 }
 
 /// Naming rule: 1 to 90 letters, digits, `-`, `_`, `.`, `(`, `)`, not ending in a period.

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use azure_core::Bytes;
 use azure_core::error::{Error, ErrorKind};
+pub use azure_core::http::HttpClient;
 use azure_core::http::headers::{CLIENT_REQUEST_ID, HeaderName};
-use azure_core::http::{AsyncRawResponse, ClientOptions, HttpClient, Request, RetryOptions, Transport};
+use azure_core::http::{AsyncRawResponse, ClientOptions, Request, RetryOptions, Transport};
 use futures::TryStreamExt;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::timeout;

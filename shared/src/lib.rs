@@ -10,6 +10,7 @@
 
 mod ahead;
 pub mod azure;
+pub mod bearer;
 pub mod ca;
 pub mod certificate_id;
 pub mod config;

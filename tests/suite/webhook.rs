@@ -3,11 +3,19 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyholder_emulator::World;
 use keyholder_emulator::event_grid::{Provisioning, Schema};
 use keyholder_emulator::faults::Calls;
 use keyholder_emulator::operation::Operation;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
 use serde_json::{Value, json};
+use wiremock::matchers::{any, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::Cloud;
@@ -124,6 +132,72 @@ async fn a_wrong_secret_is_final_and_the_sweep_finds_what_was_lost() {
         let proof = cloud.until_verified("plant-ca").await;
         ca.assert_proven(&proof, &cloud.code("plant-ca"));
         assert_eq!(front_door.post("sweep", &[], "").await.0, 401, "{kind:?}");
+    }
+}
+
+/// Entra ID is a server of the test's own, with a key of its own: tokens are RS256 there, as in Azure.
+#[tokio::test]
+async fn where_entra_s_token_is_asked_for_the_secret_alone_is_not_enough() {
+    let tenant = "00000000-0000-0000-0000-00000000aad0";
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let rsa = key.rsa().unwrap();
+    let keys = json!({ "keys": [
+        { "kty": "RSA", "kid": "the key", "n": part(&rsa.n().to_vec()), "e": part(&rsa.e().to_vec()) }
+    ]});
+    let entra = MockServer::start().await;
+    let published = Mock::given(path(format!("/{tenant}/discovery/v2.0/keys")))
+        .respond_with(ResponseTemplate::new(200).set_body_json(keys));
+    let away = Mock::given(any()).respond_with(ResponseTemplate::new(503)).mount_as_scoped(&entra).await;
+
+    let token = |roles: Value| {
+        let until = time::OffsetDateTime::now_utc().unix_timestamp() + 600;
+        let issuer = format!("https://sts.windows.net/{tenant}/");
+        let claims =
+            json!({ "iss": issuer, "aud": "api://keyholder", "exp": until, "roles": roles }).to_string();
+        let header = json!({ "alg": "RS256", "kid": "the key" }).to_string();
+        let signed = format!("{}.{}", part(header.as_bytes()), part(claims.as_bytes()));
+        let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
+        let signature = signer.sign_oneshot_to_vec(signed.as_bytes()).unwrap();
+        format!("Bearer {signed}.{}", part(&signature))
+    };
+    let good = token(json!(["AzureEventGridSecureWebhookSubscriber"]));
+    let without_role = token(json!([]));
+    let application = format!("{tenant}/api://keyholder");
+    let settings =
+        [("KEYHOLDER_WEBHOOK_ENTRA", application.as_str()), ("AZURE_AUTHORITY_HOST", &entra.uri())];
+    let cloud = Cloud::start_with(&settings).await;
+    let mut doors = Vec::new();
+    for kind in Kind::BOTH {
+        doors.push((kind, FrontDoor::open(kind, &cloud).await));
+    }
+    let deliver = async |door: &FrontDoor, token: Option<&str>| {
+        let authorization = token.map(|token| ("authorization", token));
+        let headers: Vec<_> = NOTIFICATION.into_iter().chain(authorization).collect();
+        door.post("eventgrid", &headers, "[]").await
+    };
+    for (kind, door) in &doors {
+        let (status, body) = deliver(door, Some(&good)).await;
+        assert_eq!(status, 503, "{kind:?}: without keys nothing is known, so it is to come again: {body}");
+    }
+    drop(away);
+    published.mount(&entra).await;
+    for (kind, door) in &doors {
+        for (token, expected) in [(Some(&good), 200), (Some(&without_role), 401), (None, 401)] {
+            let (status, body) = deliver(door, token.map(String::as_str)).await;
+            assert_eq!(status, expected, "{kind:?}: {body}");
+        }
+        let (status, _) = door
+            .post("eventgrid", &[("aeg-event-type", "Notification"), ("authorization", &good)], "[]")
+            .await;
+        assert_eq!(status, 401, "{kind:?}: the token alone is not enough either");
+        assert_eq!(door.post("sweep", &NOTIFICATION, "").await.0, 200, "{kind:?}: a schedule has no token");
+        assert_eq!(
+            propose(&cloud, "verify-on-upload", door.endpoint(), Schema::CloudEvents).await,
+            Provisioning::Succeeded
+        );
+        let signature = good.rsplit('.').next().unwrap();
+        assert!(!door.log().contains(signature), "{kind:?}: {}", door.log());
     }
 }
 

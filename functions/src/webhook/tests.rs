@@ -18,7 +18,7 @@ fn webhook() -> Router {
         _ => None,
     };
     let (_, webhook) = Webhook::read(settings).expect("well-formed");
-    router(Arc::new(verifier()), webhook)
+    router(Arc::new(verifier()), webhook, None)
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)], body: impl ToString) -> Request {

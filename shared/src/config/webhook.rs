@@ -1,11 +1,15 @@
 //! What only a webhook has to be told: in Azure Functions the host knows who may call.
 
+use url::Url;
+
 use super::setting::Setting;
 use super::{InvalidSettings, Settings};
+use crate::bearer::{Expected, PUBLIC_AUTHORITY};
+use crate::certificate_id;
 use crate::shared_secret::SharedSecrets;
 
 /// The settings of a webhook besides those of every front door, by name.
-pub const WEBHOOK_NAMES: &[&str] = &[SECRET.name, SUBSCRIPTIONS.name];
+pub const WEBHOOK_NAMES: &[&str] = &[SECRET.name, SUBSCRIPTIONS.name, ENTRA.name, AUTHORITY.name];
 
 /// Who may call a webhook.
 #[derive(Clone, Debug)]
@@ -14,6 +18,8 @@ pub struct Webhook {
     pub secrets: SharedSecrets,
     /// `KEYHOLDER_WEBHOOK_SUBSCRIPTIONS`
     pub subscriptions: Subscriptions,
+    /// `KEYHOLDER_WEBHOOK_ENTRA`, `AZURE_AUTHORITY_HOST`: whose tokens Event Grid has to bring, if any.
+    pub entra: Option<Expected>,
 }
 
 /// The event subscriptions that may deliver to a webhook, by name.
@@ -29,6 +35,18 @@ const SUBSCRIPTIONS: Setting = Setting {
     name: "KEYHOLDER_WEBHOOK_SUBSCRIPTIONS",
     form: "comma-separated names of the event subscriptions that may deliver here",
     example: "verify-on-upload",
+};
+
+const ENTRA: Setting = Setting {
+    name: "KEYHOLDER_WEBHOOK_ENTRA",
+    form: "the tenant's id, a slash, and the id or URI of the application that Event Grid brings tokens for",
+    example: "00000000-0000-0000-0000-000000000000/api://keyholder",
+};
+/// The Azure SDKs read it, too.
+const AUTHORITY: Setting = Setting {
+    name: "AZURE_AUTHORITY_HOST",
+    form: "Entra ID's address, an https URL without a path (or http on the loopback address)",
+    example: PUBLIC_AUTHORITY,
 };
 
 impl Webhook {
@@ -47,7 +65,14 @@ impl Webhook {
         let mut problems = InvalidSettings::default();
         let secrets = SECRET.required(&look_up, &mut problems, SharedSecrets::parse);
         let subscriptions = SUBSCRIPTIONS.required(&look_up, &mut problems, Subscriptions::parse);
-        let webhook = || Some(Webhook { secrets: secrets?, subscriptions: subscriptions? });
+        let public = Url::parse(PUBLIC_AUTHORITY).expect("the constant is a URL");
+        let authority = AUTHORITY.optional(&look_up, &mut problems, public, super::endpoint);
+        let entra = ENTRA.optional(&look_up, &mut problems, None, |text| tenant_and_audience(text).map(Some));
+        let webhook = || {
+            let authority = authority?;
+            let entra = entra?.map(|(tenant, audience)| Expected { tenant, audience, authority });
+            Some(Webhook { secrets: secrets?, subscriptions: subscriptions?, entra })
+        };
         webhook().ok_or(problems)
     }
 }
@@ -73,6 +98,16 @@ impl Subscriptions {
     }
 }
 
+/// An application's URI has slashes of its own.
+fn tenant_and_audience(text: &str) -> Result<(String, String), String> {
+    let (tenant, audience) = text.split_once('/').ok_or("there is no slash in it")?;
+    let tenant = certificate_id::guid(tenant).ok_or_else(|| format!("{tenant:?} is not a tenant's id"))?;
+    match audience.trim() {
+        "" => Err("it names no application".to_owned()),
+        audience => Ok((tenant.to_owned(), audience.to_owned())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +130,39 @@ mod tests {
         {
             assert_eq!(webhook.subscriptions.has(name), expected, "{name:?}");
         }
+    }
+
+    #[test]
+    fn tokens_are_asked_for_where_a_tenant_and_an_application_are_named() {
+        let read = |entra: &str, authority: &str| {
+            let webhook = Webhook::read_alone(|name| {
+                Some(match name {
+                    "KEYHOLDER_WEBHOOK_SECRET" => SECRET_VALUE.to_owned(),
+                    "KEYHOLDER_WEBHOOK_SUBSCRIPTIONS" => "verify-on-upload".to_owned(),
+                    "KEYHOLDER_WEBHOOK_ENTRA" => entra.to_owned(),
+                    "AZURE_AUTHORITY_HOST" => authority.to_owned(),
+                    _ => return None,
+                })
+            });
+            webhook.map(|webhook| webhook.entra).map_err(|invalid| invalid.to_string())
+        };
+        assert_eq!(read("", ""), Ok(None));
+        let tenant = "00000000-0000-0000-0000-00000000aad0";
+        for (audience, authority, host) in [
+            ("api://keyholder/one", "", "login.microsoftonline.com"),
+            (tenant, "https://login.microsoftonline.us", "login.microsoftonline.us"),
+        ] {
+            let expected =
+                read(&format!("{tenant}/{audience}"), authority).expect("well-formed").expect("named");
+            assert_eq!((expected.tenant.as_str(), expected.audience.as_str()), (tenant, audience));
+            assert_eq!(expected.authority.host_str(), Some(host));
+        }
+        for wrong in [tenant.to_owned(), format!("{tenant}/ "), "contoso.example/api://keyholder".to_owned()]
+        {
+            assert!(read(&wrong, "").expect_err(&wrong).contains(ENTRA.form), "{wrong}");
+        }
+        let plain = read(&format!("{tenant}/a"), "http://login.example").expect_err("no TLS");
+        assert!(plain.contains("AZURE_AUTHORITY_HOST"), "{plain}");
     }
 
     #[test]
