@@ -38,7 +38,7 @@ Exit codes: 0 told to stop, 1 failed, 2 arguments or settings cannot be used.
 /// Where events come from.
 enum FrontDoor {
     FunctionsHost { port: u16 },
-    Webhook { address: String, webhook: Webhook },
+    Webhook { address: String, webhook: Box<Webhook> },
 }
 
 /// Runs until it is told to stop.
@@ -79,7 +79,7 @@ fn for_functions_host() -> Result<(Settings, FrontDoor), String> {
 fn for_webhook(address: &str) -> Result<(Settings, FrontDoor), String> {
     let (settings, webhook) = Webhook::read(variable).map_err(|invalid| invalid.to_string())?;
     application::start_logging(&settings)?;
-    Ok((settings, FrontDoor::Webhook { address: address.to_owned(), webhook }))
+    Ok((settings, FrontDoor::Webhook { address: address.to_owned(), webhook: Box::new(webhook) }))
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -125,7 +125,7 @@ impl FrontDoor {
     fn router(self, settings: &Settings) -> Result<Router, StartError> {
         match self {
             FrontDoor::FunctionsHost { .. } => application::custom_handler(settings),
-            FrontDoor::Webhook { webhook, .. } => application::webhook(settings, webhook),
+            FrontDoor::Webhook { webhook, .. } => application::webhook(settings, *webhook),
         }
     }
 }
