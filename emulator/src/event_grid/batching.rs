@@ -1,8 +1,8 @@
 //! How many events a subscriber wants in one request.
 
-use serde::{Deserialize, Serialize};
-
 use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
 
 /// The two limits of a batch. Event Grid never waits for a batch to fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
