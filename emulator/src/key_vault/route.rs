@@ -76,11 +76,15 @@ impl Route {
 }
 
 impl Call {
-    /// Whether the path is one that something else can be done to. What is posted to a path of three segments may be
-    /// an operation that is only not emulated.
+    /// Whether the path is one that something else can be done to. What is posted to a path of three segments, or
+    /// changes a policy, may be an operation that is only not emulated.
     pub(super) fn allows_another_method(request: &Request) -> bool {
-        let segments = request.uri().path().split('/').filter(|segment| !segment.is_empty());
+        let path = request.uri().path().trim_end_matches('/');
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
         if request.method() == Method::POST && segments.count() > 2 {
+            return false;
+        }
+        if request.method() == Method::PATCH && path.to_ascii_lowercase().ends_with("/policy") {
             return false;
         }
         let methods = [Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
