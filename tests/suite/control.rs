@@ -341,5 +341,9 @@ async fn a_page_of_elsewhere_can_neither_steer_the_emulator_nor_read_it() {
     assert_eq!(Shell(&cloud).json("faults"), json!({ "faults": [] }));
 
     let own = control.origin().ascii_serialization();
-    assert_eq!(from(&own).send().await.unwrap().status(), 200);
+    assert_eq!(from(&own).send().await.unwrap().status(), 403, "nor with the right origin alone");
+    let page = HTTP.get(format!("{own}/")).send().await.unwrap().text().await.unwrap();
+    let token = page.split("name=\"page-token\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let with_token = from(&own).header("x-page-token", token.expect("the page has its token"));
+    assert_eq!(with_token.send().await.unwrap().status(), 200);
 }
