@@ -10,6 +10,8 @@ use keyholder::telemetry::fields;
 use keyholder_emulator::faults::{Calls, Effect, Fault};
 use keyholder_emulator::operation::Operation;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 use crate::harness::HTTP;
 use crate::harness::authority::{Authority, Family};
@@ -35,6 +37,8 @@ async fn eventful() -> Cloud {
     cloud.until_verified("plant-ca").await;
     cloud.upload("other-ca", &refused).await;
     cloud.until_answered("other-ca").await;
+    cloud.upload("ending-ca", &ending_in_ten_days()).await;
+    cloud.until_answered("ending-ca").await;
     let handler = cloud.handler().await;
     let invoke = async |function: &str, data: Value| {
         let body = json!({ "Data": { "value": data }, "Metadata": {} }).to_string();
@@ -48,6 +52,17 @@ async fn eventful() -> Cloud {
     invoke("/SweepUnverified", json!({ "ScheduleStatus": { "Last": "0001-01-01T00:00:00" } })).await.unwrap();
     HTTP.post(handler.join("/VerifyOnUpload").unwrap()).body("<html>").send().await.unwrap();
     cloud
+}
+
+/// A little less, by the time somebody looks.
+fn ending_in_ten_days() -> Authority {
+    let end = OffsetDateTime::now_utc() + time::Duration::days(10);
+    let form = format_description!("[year][month][day][hour][minute][second]Z");
+    Authority::root_valid(
+        "Ending Root",
+        "20200101000000Z",
+        &end.format(form).expect("a moment of this century"),
+    )
 }
 
 #[tokio::test]
@@ -76,8 +91,10 @@ async fn every_line_is_a_documented_event_with_documented_fields_of_the_document
         "ca.expiring",
     ];
     for event in expected {
-        assert!(event == "ca.expiring" || seen.contains(event), "{event} did not happen: {seen:?}");
+        assert!(seen.contains(event), "{event} did not happen: {seen:?}");
     }
+    let ending = lines.iter().find(|line| line["event"] == "ca.expiring").expect("it happened");
+    assert_eq!((&ending["daysToExpiry"], &ending["threshold"]), (&json!(9), &json!(14)), "{ending}");
 }
 
 #[tokio::test]
