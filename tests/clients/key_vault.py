@@ -63,15 +63,9 @@ def keep_certificates(certificates, keys, secrets, credential, folder):
     names = {listed.name for listed in certificates.list_properties_of_certificates()}
     assert {"python-pfx", "python-pem", "python-made"} <= names, names
 
-    certificates.begin_delete_certificate("python-pem").result()
-    cloud.refused(ResourceNotFoundError, certificates.get_certificate, "python-pem")
-    cloud.refused(ResourceExistsError, certificates.import_certificate, "python-pem", both, policy=as_pem)
-    assert certificates.get_deleted_certificate("python-pem").name == "python-pem"
-    assert "python-pem" in {deleted.name for deleted in certificates.list_deleted_certificates()}
-    certificates.begin_recover_deleted_certificate("python-pem").result()
-    certificates.begin_delete_certificate("python-pem").result()
-    certificates.purge_deleted_certificate("python-pem")
-    cloud.refused(ResourceNotFoundError, certificates.get_deleted_certificate, "python-pem")
+    delete_recover_and_purge(certificates, "certificate", "python-pem")
+    certificates.begin_delete_certificate("python-pfx").result()
+    cloud.refused(ResourceExistsError, certificates.import_certificate, "python-pfx", pfx, password="secret")
 
 
 def keep_keys(keys, credential):
@@ -97,13 +91,7 @@ def keep_keys(keys, credential):
     assert {"python-ec", "python-own"} <= {listed.name for listed in keys.list_properties_of_keys()}
     assert len(list(keys.list_properties_of_key_versions("python-ec"))) == 1
 
-    keys.begin_delete_key("python-ec").result()
-    assert keys.get_deleted_key("python-ec").name == "python-ec"
-    assert "python-ec" in {deleted.name for deleted in keys.list_deleted_keys()}
-    keys.begin_recover_deleted_key("python-ec").result()
-    keys.begin_delete_key("python-ec").result()
-    keys.purge_deleted_key("python-ec")
-    cloud.refused(ResourceNotFoundError, keys.get_deleted_key, "python-ec")
+    delete_recover_and_purge(keys, "key", "python-ec")
 
 
 def keep_secrets(secrets):
@@ -116,13 +104,22 @@ def keep_secrets(secrets):
     updated = secrets.update_secret_properties("python-secret", content_type="text/html")
     assert updated.content_type == "text/html", updated
 
-    secrets.begin_delete_secret("python-secret").result()
-    assert secrets.get_deleted_secret("python-secret").name == "python-secret"
-    assert "python-secret" in {deleted.name for deleted in secrets.list_deleted_secrets()}
-    secrets.begin_recover_deleted_secret("python-secret").result()
-    secrets.begin_delete_secret("python-secret").result()
-    secrets.purge_deleted_secret("python-secret")
-    cloud.refused(ResourceNotFoundError, secrets.get_deleted_secret, "python-secret")
+    delete_recover_and_purge(secrets, "secret", "python-secret")
+
+
+def delete_recover_and_purge(client, kind, name):
+    def call(method, *arguments):
+        return getattr(client, method.format(kind))(*arguments)
+
+    call("begin_delete_{}", name).result()
+    cloud.refused(ResourceNotFoundError, getattr(client, f"get_{kind}"), name)
+    assert call("get_deleted_{}", name).name == name
+    assert name in {deleted.name for deleted in call("list_deleted_{}s")}
+    call("begin_recover_deleted_{}", name).result()
+    assert call("get_{}", name).name == name
+    call("begin_delete_{}", name).result()
+    call("purge_deleted_{}", name)
+    cloud.refused(ResourceNotFoundError, getattr(client, f"get_deleted_{kind}"), name)
 
 
 def trust_is_needed(credential):
