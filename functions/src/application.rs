@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::Router;
+use axum::middleware::map_response;
+use axum::response::Response;
 use keyholder::azure::AzureVerifier;
 use keyholder::bearer::Bearer;
 use keyholder::config::Webhook;
@@ -24,9 +26,6 @@ pub struct Application {
 /// Why it could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No TLS, no resolver, or the like.
-    #[error("the HTTP client could not be built")]
-    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The credential or a vault client refused its settings.
     #[error("the Azure clients could not be built; KEYHOLDER_IDENTITY says which identity they use")]
     Azure(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -44,27 +43,37 @@ pub fn start_logging(settings: &Settings) -> Result<(), String> {
 
 /// The custom handler's routes, over a verifier that is wired to Azure as the settings say.
 pub fn custom_handler(settings: &Settings) -> Result<Router, StartError> {
-    Ok(routes::router(verifier(settings, &client()?)?))
+    let verifier = verifier(settings, &http_client::build_beside())?;
+    Ok(warming_up(routes::router(verifier.clone()), verifier))
 }
 
-/// The webhook's.
+/// The webhook's. Its verifier prepares for its first run at once: where it runs, nobody asks first whether it is
+/// there.
 pub fn webhook(settings: &Settings, webhook: Webhook) -> Result<Router, StartError> {
-    let client = client()?;
+    let client = http_client::build_beside();
     let bearer = webhook.entra.clone().map(|expected| Bearer::new(expected, client.clone()));
-    Ok(webhook::router(verifier(settings, &client)?, webhook, bearer))
-}
-
-fn client() -> Result<Arc<dyn HttpClient>, StartError> {
-    http_client::build().map_err(|error| StartError::Client(error.into()))
-}
-
-/// It prepares for its first run at once.
-fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> Result<Arc<AzureVerifier>, StartError> {
-    let verifier = azure::verifier(settings, client).map_err(|error| StartError::Azure(error.into()))?;
-    let verifier = Arc::new(verifier);
+    let verifier = verifier(settings, &client)?;
     let warm = verifier.clone();
     tokio::spawn(async move { warm.warm_up().await });
-    Ok(verifier)
+    Ok(webhook::router(verifier, webhook, bearer))
+}
+
+fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> Result<Arc<AzureVerifier>, StartError> {
+    let verifier = azure::verifier(settings, client).map_err(|error| StartError::Azure(error.into()))?;
+    Ok(Arc::new(verifier))
+}
+
+/// Has the verifier prepare for its first run once somebody was answered: the host first asks whether the process
+/// is there, and should not have to wait for a key that is being made.
+fn warming_up(router: Router, verifier: Arc<AzureVerifier>) -> Router {
+    let once = Arc::new(Once::new());
+    router.layer(map_response(move |response: Response| {
+        once.call_once(|| {
+            let verifier = verifier.clone();
+            tokio::spawn(async move { verifier.warm_up().await });
+        });
+        std::future::ready(response)
+    }))
 }
 
 impl Application {

@@ -5,7 +5,8 @@
 //! in its place.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use azure_core::Bytes;
@@ -18,6 +19,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::timeout;
 use tracing::{Instrument, info_span};
 
+use crate::error;
 use crate::telemetry::trace::Trace;
 
 /// No single call takes longer, its whole answer included. A run waits out three failures of one call; four
@@ -30,14 +32,27 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Builds it. Redirects are not followed, because a request carries a token and hosts come from settings
 /// alone; proxies and trusted roots come from the environment, as everywhere.
 pub fn build() -> reqwest::Result<Arc<dyn HttpClient>> {
-    let client = reqwest::Client::builder()
+    Ok(bounded(Arc::new(client()?)))
+}
+
+/// Builds it on another thread. Reading the trusted roots takes longer than everything else at start; whoever has
+/// a call to make before that is done waits for it, and nobody else does.
+pub fn build_beside() -> Arc<dyn HttpClient> {
+    let client = InTheMaking::default();
+    let building = client.clone();
+    // Without a thread of its own it is built for the first call.
+    let _ = thread::Builder::new().name("http client".to_owned()).spawn(move || drop(building.finished()));
+    bounded(Arc::new(client))
+}
+
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .dns_resolver(Arc::new(LocalhostAware))
         .user_agent(concat!("keyholder/", env!("CARGO_PKG_VERSION")))
-        .build()?;
-    Ok(bounded(Arc::new(client)))
+        .build()
 }
 
 /// Puts the limits around any client, and the trace on its calls.
@@ -52,6 +67,34 @@ pub fn azure_options(client: &Arc<dyn HttpClient>) -> ClientOptions {
         transport: Some(Transport::new(client.clone())),
         retry: RetryOptions::none(),
         ..ClientOptions::default()
+    }
+}
+
+/// A client that may not be there yet; every clone is the same one.
+#[derive(Clone, Debug, Default)]
+struct InTheMaking(Arc<OnceLock<Result<reqwest::Client, String>>>);
+
+impl InTheMaking {
+    fn finished(&self) -> Result<reqwest::Client, String> {
+        self.0.get_or_init(|| client().map_err(|error| error::chain(&error))).clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for InTheMaking {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let client = match self.0.get() {
+            Some(finished) => finished.clone(),
+            None => {
+                let making = self.clone();
+                let finished = tokio::task::spawn_blocking(move || making.finished()).await;
+                finished.expect("building neither panics nor is cancelled")
+            }
+        };
+        let unbuilt = |reason| {
+            Error::with_message(ErrorKind::Other, format!("no HTTP client could be built: {reason}"))
+        };
+        client.map_err(unbuilt)?.execute_request(request).await
     }
 }
 
