@@ -6,7 +6,7 @@
 //! dangerous thing to hand out, so there is no way through this module to a certificate with any other
 //! subject than a [`VerificationCode`], with CA rights, or valid for more than a day.
 
-mod lint;
+pub mod lint;
 mod signer;
 
 use base64::Engine as _;
@@ -158,7 +158,7 @@ pub struct RawSignature(pub Vec<u8>);
 
 impl RawSignature {
     /// What X.509 wants: RSA as it is, ECDSA as `SEQUENCE { r, s }`.
-    fn to_der(&self, algorithm: SignatureAlgorithm) -> Result<Vec<u8>, ProofError> {
+    pub fn to_der(&self, algorithm: SignatureAlgorithm) -> Result<Vec<u8>, ProofError> {
         let half = match algorithm {
             SignatureAlgorithm::Rs256 => return Ok(self.0.clone()),
             SignatureAlgorithm::Es256 => 32,

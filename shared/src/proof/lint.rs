@@ -22,7 +22,8 @@ use crate::verification_code::VerificationCode;
 /// Longest serial RFC 5280 allows, in octets.
 const MAX_SERIAL: i32 = 20 * 8;
 
-pub(super) fn lint(
+/// Refuses these bytes, unless they are a verification certificate of this CA for this code.
+pub fn lint(
     tbs: &[u8],
     ca: &CaCertificate,
     code: &VerificationCode,

@@ -52,6 +52,7 @@ impl Draft {
         }
         let moment = |at: OffsetDateTime| Asn1Time::from_unix(at.unix_timestamp()).expect("a time");
         let mut builder = X509Builder::new().expect("starts");
+        builder.set_version(2).expect("version 3");
         builder.set_serial_number(&self.serial.to_asn1_integer().expect("a number")).expect("a serial");
         builder.set_subject_name(&subject.build()).expect("a subject");
         builder.set_issuer_name(self.issuer.as_deref().unwrap_or(ca.subject_name())).expect("an issuer");
@@ -72,7 +73,7 @@ impl Draft {
         builder.sign(key, openssl::hash::MessageDigest::sha256()).expect("signs");
         let certificate = x509_cert::Certificate::from_der(&builder.build().to_der().expect("encodes"));
         let mut tbs = certificate.expect("decodes").tbs_certificate().to_der().expect("encodes");
-        // OpenSSL writes version 3 wherever there are extensions.
+        // OpenSSL writes no other version where there are extensions.
         let version = tbs.windows(5).position(|bytes| bytes == [0xa0, 3, 2, 1, 2]).expect("it comes first");
         tbs[version + 4] = self.version;
         tbs
