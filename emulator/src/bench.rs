@@ -11,6 +11,7 @@ mod error;
 mod flow;
 mod limit;
 mod machine;
+mod peers;
 mod plot;
 mod process;
 mod report;
@@ -64,6 +65,8 @@ enum What {
     Emulator(serving::Arguments),
     /// The emulator's start to its first answer, and its memory over a long run of requests
     Endurance(endurance::Arguments),
+    /// The same uploads verified by Keyholder and by what people would run instead, in turns (tests/peers)
+    Peers(peers::Arguments),
     /// Serve the emulated services in one form, to be measured
     #[command(hide = true)]
     Serve { form: serving::Form },
@@ -115,6 +118,9 @@ pub async fn run(
             }
             What::Endurance(arguments) => {
                 report.sections.extend(endurance::measure(&arguments, this_program, say).await?);
+            }
+            What::Peers(arguments) => {
+                report.sections.extend(peers::measure(&arguments, &handler, say).await?);
             }
             What::Serve { .. } => {}
         }
