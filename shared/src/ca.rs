@@ -17,6 +17,10 @@ use x509_cert::name::Name;
 
 use crate::thumbprint::Thumbprint;
 
+/// What stands around a certificate's base64 in PEM, without blanks.
+const PEM_BEGIN: &str = "-----BEGINCERTIFICATE-----";
+const PEM_END: &str = "-----ENDCERTIFICATE-----";
+
 /// A CA certificate whose key we can have used. Cheap to clone.
 #[derive(Clone)]
 pub struct CaCertificate(Arc<Parts>);
@@ -83,12 +87,19 @@ impl CaCertificate {
     /// Reads what a registry shows as `certificate`: base64 of DER, base64 of PEM, or PEM as it is, and the
     /// first certificate of several. Which of them it is depends on who uploaded it.
     pub fn from_upload(text: &str) -> Result<CaCertificate, UnsuitableCa> {
-        let compact: String = text.split_ascii_whitespace().collect();
-        let bytes = STANDARD.decode(compact).unwrap_or_else(|_| text.as_bytes().to_vec());
+        let bytes = unwrapped(text);
         match X509::from_pem(&bytes).and_then(|certificate| certificate.to_der()) {
             Ok(der) => CaCertificate::from_der(&der),
             Err(_) => CaCertificate::from_der(&bytes),
         }
+    }
+
+    /// Whether this very certificate was uploaded as this text. Told without reading it, which costs more than anything
+    /// else that is done with an answer; a chain, or a text with remarks, is not recognized.
+    pub fn is_uploaded_as(&self, text: &str) -> bool {
+        let bytes = unwrapped(text);
+        let alone = || format!("{PEM_BEGIN}{}{PEM_END}", STANDARD.encode(self.der()));
+        bytes == self.der() || bytes.split(u8::is_ascii_whitespace).flatten().eq(alone().as_bytes())
     }
 
     /// The certificate as it was read.
@@ -184,10 +195,40 @@ impl SignatureAlgorithm {
     }
 }
 
+/// The bytes that were uploaded, PEM or DER.
+fn unwrapped(text: &str) -> Vec<u8> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(compact).unwrap_or_else(|_| text.as_bytes().to_vec())
+}
+
 fn curve(group: &EcGroupRef) -> Option<Nid> {
     group.curve_name()
 }
 
 fn named(nid: Option<Nid>) -> String {
     nid.and_then(|nid| nid.short_name().ok()).unwrap_or("of an unknown kind").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, P256};
+
+    #[test]
+    fn a_certificate_is_recognized_in_each_form_it_is_uploaded_in_and_in_no_other_ones_text() {
+        let (ca, other) = (testing::ca(&testing::key(P256), 30), testing::ca(&testing::key(P256), 30));
+        let forms = |ca: &CaCertificate| {
+            let in_base64 = testing::uploaded(ca);
+            let pem = String::from_utf8(unwrapped(&in_base64)).expect("PEM is text");
+            [("DER in base64", STANDARD.encode(ca.der())), ("PEM", pem.clone()), ("PEM in base64", in_base64)]
+        };
+        for ((form, own), (_, others)) in forms(&ca).into_iter().zip(forms(&other)) {
+            assert!(ca.is_uploaded_as(&own), "{form}");
+            assert!(!ca.is_uploaded_as(&others), "{form}");
+            assert!(!ca.is_uploaded_as(&own[..own.len() / 2]), "half a {form}");
+        }
+        for nothing in ["", "-----BEGIN CERTIFICATE-----", "AAAA"] {
+            assert!(!ca.is_uploaded_as(nothing), "{nothing:?}");
+        }
+    }
 }

@@ -26,16 +26,23 @@ pub struct Registered {
     pub updated: Option<OffsetDateTime>,
     /// When the CA certificate ends, as far as the registry says it.
     pub expiry: Option<OffsetDateTime>,
-    /// The CA certificate, where the registry shows it.
-    pub certificate: Option<CaCertificate>,
+    /// The CA certificate, where the registry shows it: the text that was uploaded. Most are never read, because most
+    /// are the one that is in the vault.
+    pub certificate: Option<String>,
 }
 
 impl Registered {
     /// Whether its public key may be that of `ca`. The thumbprint is SHA-1 and only narrows the search; where the
     /// registry shows the certificate itself, the full public key decides.
     pub fn may_have_the_key_of(&self, ca: &CaCertificate) -> bool {
-        let shown = self.certificate.as_ref();
-        shown.is_none_or(|shown| shown.public_key_info() == ca.public_key_info())
+        let Some(text) = &self.certificate else { return true };
+        ca.is_uploaded_as(text)
+            || self.certificate().is_none_or(|shown| shown.public_key_info() == ca.public_key_info())
+    }
+
+    /// The CA certificate, where the registry shows one that can be read.
+    pub fn certificate(&self) -> Option<CaCertificate> {
+        CaCertificate::from_upload(self.certificate.as_deref()?).ok()
     }
 }
 

@@ -1,5 +1,7 @@
 //! CAs and keys for the unit tests of this crate.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
@@ -9,7 +11,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 use openssl::x509::extension::{BasicConstraints, SubjectKeyIdentifier};
-use openssl::x509::{X509Builder, X509NameBuilder, X509NameRef};
+use openssl::x509::{X509, X509Builder, X509NameBuilder, X509NameRef};
 use proptest::test_runner::{Config, RngSeed};
 
 use crate::ca::{CaCertificate, SignatureAlgorithm};
@@ -73,6 +75,12 @@ pub(crate) fn ca_named(name: &X509NameRef, key: &PKey<Private>, valid_days: u32)
     builder.append_extension(identifier).expect("adds");
     builder.sign(key, MessageDigest::sha256()).expect("signs");
     CaCertificate::from_der(&builder.build().to_der().expect("encodes")).expect("is a CA")
+}
+
+/// A certificate as the portal uploads it: base64 of PEM.
+pub(crate) fn uploaded(ca: &CaCertificate) -> String {
+    let pem = X509::from_der(ca.der()).and_then(|certificate| certificate.to_pem()).expect("has a text form");
+    STANDARD.encode(pem)
 }
 
 /// Signs as a vault would.

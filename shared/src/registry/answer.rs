@@ -7,7 +7,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::{Challenge, ListedCertificate, Registered};
-use crate::ca::CaCertificate;
 use crate::certificate_id::CertificateId;
 use crate::error;
 use crate::etag::Etag;
@@ -124,7 +123,7 @@ fn to_registered(etag: &str, properties: Properties) -> Result<Registered, Strin
         is_verified: properties.is_verified.ok_or("properties.isVerified is missing")?,
         updated: properties.updated.as_deref().and_then(moment),
         expiry: properties.expiry.as_deref().and_then(moment),
-        certificate: properties.certificate.and_then(|text| CaCertificate::from_upload(&text).ok()),
+        certificate: properties.certificate,
     })
 }
 

@@ -255,6 +255,7 @@ fn the_full_public_key_decides() {
     let shown = |certificate: Option<CaCertificate>| {
         let mut run = run();
         run.searched(registered(1, "e1", false), search.clone(), now());
+        let certificate = certificate.as_ref().map(testing::uploaded);
         let registered = Registered { certificate, ..registered(1, "e2", false) };
         run.challenged(Challenge { code: CODE.to_owned(), registered })
     };

@@ -239,9 +239,9 @@ impl From<Failure> for NoProof {
 /// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows.
 fn ca_of(pulled: &PulledKey, registered: &Registered) -> Result<CaCertificate, String> {
     let wanted = registered.thumbprint;
-    let shown = registered.certificate.as_ref().filter(|shown| shown.thumbprint() == wanted);
-    match pulled.certificate(wanted).or(shown) {
-        Some(ca) if pulled.belongs_to(ca) => Ok(ca.clone()),
+    let shown = || registered.certificate().filter(|shown| shown.thumbprint() == wanted);
+    match pulled.certificate(wanted).cloned().or_else(shown) {
+        Some(ca) if pulled.belongs_to(&ca) => Ok(ca),
         Some(_) => Err("its key is another one".to_owned()),
         None => Err("the CA certificate does not stand beside the key; add it to the secret".to_owned()),
     }
