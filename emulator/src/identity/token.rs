@@ -3,6 +3,9 @@
 //! The real issuer signs with RS256. P-256 is chosen instead because such a key is made in microseconds, and
 //! clients treat access tokens as opaque.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
@@ -16,13 +19,23 @@ use crate::jose;
 use crate::key_vault::jwk;
 use crate::stored;
 
+/// So many tokens are known at once; each lives for an hour, and clients ask for few.
+const REMEMBERED: usize = 256;
+
 /// The issuer's key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SigningKey {
     id: String,
     #[serde(with = "stored::curve_key")]
     key: Hidden<EcKey<Private>>,
+    #[serde(skip)]
+    opened: Opened,
 }
+
+/// Claims of tokens whose signature was checked, by the token's hash: a token comes with every request, and checking it
+/// would be the larger part of most answers.
+#[derive(Debug, Default)]
+struct Opened(Mutex<HashMap<[u8; 32], Arc<Value>>>);
 
 impl SigningKey {
     /// A new key.
@@ -30,7 +43,7 @@ impl SigningKey {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
         let key = EcKey::generate(&group)?;
         let id = jose::base64url(sha256(&key.public_key_to_der()?));
-        Ok(SigningKey { id, key: Hidden(key) })
+        Ok(SigningKey { id, key: Hidden(key), opened: Opened::default() })
     }
 
     /// The public half, as a stranger needs it to check a token.
@@ -54,7 +67,11 @@ impl SigningKey {
 
     /// The claims of a token that this key signed. The header is not consulted: there is one key and one
     /// algorithm, and a token cannot talk its way to another.
-    pub(super) fn open(&self, token: &str) -> Option<Value> {
+    pub(super) fn open(&self, token: &str) -> Option<Arc<Value>> {
+        self.opened.recall(sha256(token.as_bytes()), || self.check(token))
+    }
+
+    fn check(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (_, claims) = signed.split_once('.')?;
         let signature = jose::from_base64url(signature)?;
@@ -62,5 +79,27 @@ impl SigningKey {
             return None;
         }
         serde_json::from_slice(&jose::from_base64url(claims)?).ok()
+    }
+}
+
+impl Opened {
+    fn recall(&self, hash: [u8; 32], check: impl FnOnce() -> Option<Value>) -> Option<Arc<Value>> {
+        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = opened.get(&hash) {
+            return Some(claims.clone());
+        }
+        let claims = Arc::new(check()?);
+        if opened.len() == REMEMBERED {
+            opened.clear();
+        }
+        opened.insert(hash, claims.clone());
+        Some(claims)
+    }
+}
+
+impl Clone for Opened {
+    /// Another world's, which finds out for itself.
+    fn clone(&self) -> Opened {
+        Opened::default()
     }
 }
