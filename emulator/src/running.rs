@@ -25,6 +25,8 @@ struct Inner {
     clock: Clock,
     started: Instant,
     changed: watch::Sender<()>,
+    /// The clock was moved. Apart from `changed`, because many wait for a moment and few moments are moved to.
+    moved: watch::Sender<()>,
     connections: AtomicU64,
 }
 
@@ -37,6 +39,7 @@ impl Emulator {
             clock: Clock::default(),
             started: Instant::now(),
             changed: watch::Sender::new(()),
+            moved: watch::Sender::new(()),
             connections: AtomicU64::new(0),
         }))
     }
@@ -87,7 +90,7 @@ impl Emulator {
     /// Moves the clock in whatever way; whatever falls due happens at once.
     pub(crate) fn move_clock<T>(&self, change: impl FnOnce(&Clock) -> T) -> T {
         let result = change(&self.0.clock);
-        self.0.changed.send_replace(());
+        self.moved();
         result
     }
 
@@ -117,7 +120,7 @@ impl Emulator {
         *current = world;
         self.0.clock.follow(clock);
         drop(current);
-        self.0.changed.send_replace(());
+        self.moved();
     }
 
     /// For an exchange that begins now.
@@ -149,10 +152,10 @@ impl Emulator {
 
     /// Waits until the clock shows a moment, however it gets there: by itself, or moved by somebody.
     pub async fn reaches(&self, moment: OffsetDateTime) {
-        let mut changes = self.changes();
+        let mut moves = self.0.moved.subscribe();
         loop {
-            // Whatever changes from here on ends the wait below.
-            changes.mark_unchanged();
+            // Whatever moves from here on ends the wait below.
+            moves.mark_unchanged();
             let left = moment - self.now();
             if !left.is_positive() {
                 return;
@@ -160,7 +163,7 @@ impl Emulator {
             let is_frozen = self.0.clock.is_frozen();
             tokio::select! {
                 // The sender lives in `self`, so this never fails.
-                _ = changes.changed() => {}
+                _ = moves.changed() => {}
                 () = tokio::time::sleep(left.unsigned_abs()), if !is_frozen => {}
             }
         }
@@ -178,6 +181,11 @@ impl Emulator {
 
     pub(crate) fn connected(&self) {
         self.0.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn moved(&self) {
+        self.0.moved.send_replace(());
+        self.0.changed.send_replace(());
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
