@@ -32,8 +32,12 @@ pub(crate) async fn handle<R: Registry + 'static, V: Vault + 'static>(
     verifier: &Arc<Verifier<R, V>>,
     events: Vec<Value>,
 ) -> Handled {
-    let (lines, answers): (Vec<String>, Vec<Answer>) =
-        join_all(events.iter().map(|event| handle_one(verifier, event))).await.into_iter().unzip();
+    // Read first: what an event says besides is not kept for as long as its certificate waits.
+    let handled = events.into_iter().map(|event| {
+        let id = event.get("id").and_then(Value::as_str).map(|id| quoted(id).trim_matches('"').to_owned());
+        handle_one(verifier, id, event::read(&event))
+    });
+    let (lines, answers): (Vec<String>, Vec<Answer>) = join_all(handled).await.into_iter().unzip();
     Handled { lines, answer: answers.into_iter().max().unwrap_or(Answer::Done) }
 }
 
@@ -52,12 +56,12 @@ pub(crate) fn status(answer: Answer) -> StatusCode {
 
 async fn handle_one<R: Registry + 'static, V: Vault + 'static>(
     verifier: &Arc<Verifier<R, V>>,
-    event: &Value,
+    id: Option<String>,
+    notice: Notice,
 ) -> (String, Answer) {
-    let id = event.get("id").and_then(Value::as_str).map(|id| quoted(id).trim_matches('"').to_owned());
     let span = info_span!("event", eventId = id);
     let handled = async {
-        match event::read(event) {
+        match notice {
             Notice::Uploaded(upload) => verify(verifier.clone(), upload).await,
             Notice::Ignored(reason) => {
                 info!(event = "event.ignored", reason, "the event is not about an upload");

@@ -143,8 +143,10 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             if Instant::now() >= deadline {
                 return too_late();
             }
+            // It is large, and only those whose turn it is have one.
+            let run = Box::pin(self.run(upload, deadline, on_course));
             // Nothing that a run leaves half-changed outlives it.
-            match AssertUnwindSafe(self.run(upload, deadline, on_course)).catch_unwind().await {
+            match AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => Arc::new(self.recall(&upload.id, outcome)),
                 Err(_) => try_again(Trouble::Broken { certificate: certificate() }),
             }
