@@ -14,17 +14,17 @@ pub mod trace;
 use std::io::{self, IsTerminal};
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
+use tracing_subscriber::filter::{FilterExt, ParseError, Targets, filter_fn};
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 use line::Lines;
 
 /// Starts logging, with a filter such as `info` or `info,keyholder=debug`, and exporting, if it is asked for.
 pub fn start(filter: &str) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(filter)?.and(filter_fn(is_discreet));
+    let filter = filter.parse::<Targets>()?.and(filter_fn(is_discreet));
     let (tracer, failure) = match export::start() {
         Ok(tracer) => (tracer, None),
         Err(error) => (None, Some(error)),
@@ -47,7 +47,7 @@ pub fn start(filter: &str) -> Result<(), ParseError> {
 
 /// Starts logging for a person at a shell: text on stderr, because stdout holds data, and nothing is exported.
 pub fn start_for_people(filter: &str) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(filter)?;
+    let filter: Targets = filter.parse()?;
     let lines = tracing_subscriber::fmt::layer().compact().with_writer(io::stderr).with_ansi(false);
     let _ = Registry::default().with(lines.without_time().with_target(false).with_filter(filter)).try_init();
     Ok(())
