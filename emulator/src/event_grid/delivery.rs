@@ -37,7 +37,7 @@ pub struct Delivery {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Item {
-    event: Value,
+    event: Arc<Value>,
     published: OffsetDateTime,
 }
 
@@ -46,7 +46,7 @@ impl Delivery {
         Delivery {
             number: 0,
             subscription: Arc::clone(subscription),
-            items: vec![Item { event, published: now }],
+            items: vec![Item { event: Arc::new(event), published: now }],
             attempts: 0,
             last: None,
             is_spared: false,
@@ -71,7 +71,7 @@ impl Delivery {
 
     /// The events, in the subscription's schema.
     pub fn events(&self) -> impl ExactSizeIterator<Item = &Value> {
-        self.items.iter().map(|item| &item.event)
+        self.items.iter().map(|item| &*item.event)
     }
 
     /// The event, or the first of a batch.
@@ -130,7 +130,8 @@ impl Delivery {
         match self.subscription.schema {
             Schema::CloudEvents if !self.subscription.batching.is_on() => self.event().to_string().into(),
             Schema::EventGrid | Schema::CloudEvents => {
-                Value::from_iter(self.events().cloned()).to_string().into()
+                let events: Vec<&Value> = self.events().collect();
+                serde_json::to_vec(&events).expect("values can be written").into()
             }
         }
     }
@@ -194,7 +195,8 @@ impl Delivery {
         items.into_iter().map(|item| self.letter(item, reason)).collect()
     }
 
-    fn letter(&self, Item { event: mut letter, published }: Item, reason: Reason) -> Value {
+    fn letter(&self, Item { event, published }: Item, reason: Reason) -> Value {
+        let mut letter = Arc::unwrap_or_clone(event);
         let outcome = match self.last {
             _ if self.is_spared => Some("Probation"),
             last => last.map(|(attempt, _)| attempt.outcome()),
@@ -322,8 +324,10 @@ mod tests {
                 (batch.body().as_ref(), &*sent(&batch)["content-type"]),
                 (&br#"[{"id":"1"}]"#[..], media_type)
             );
-            let second =
-                Delivery { items: vec![Item { event: json!({"id": "2"}), published: NOW }], ..batch.clone() };
+            let second = Delivery {
+                items: vec![Item { event: Arc::new(json!({"id": "2"})), published: NOW }],
+                ..batch.clone()
+            };
             let third = batch.clone();
             assert!(batch.absorb(second).is_none());
             assert_eq!(batch.body(), r#"[{"id":"1"},{"id":"2"}]"#);
@@ -339,8 +343,10 @@ mod tests {
             subscription.batching = Batching { max_events: 10, preferred_kilobytes: 1 };
         };
         let mut batch = delivery_with(Schema::EventGrid, event, batches);
-        let (second, mut large) =
-            (batch.clone(), Delivery { items: vec![Item { event: large, published: NOW }], ..batch.clone() });
+        let (second, mut large) = (
+            batch.clone(),
+            Delivery { items: vec![Item { event: Arc::new(large), published: NOW }], ..batch.clone() },
+        );
         assert!(batch.absorb(second.clone()).is_some());
         assert!(large.absorb(second).is_some() && large.body().len() > 5000);
     }
