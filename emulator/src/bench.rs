@@ -63,7 +63,7 @@ enum What {
     Scale(scale::Arguments),
     /// The emulator itself: requests per second, memory, start
     Emulator(serving::Arguments),
-    /// The emulator's start to its first answer, and its memory over a long run of requests
+    /// The emulator's start to its first answer; its memory and the handler's over a long run
     Endurance(endurance::Arguments),
     /// The same uploads verified by Keyholder and by what people would run instead, in turns (tests/peers)
     Peers(peers::Arguments),
@@ -117,7 +117,7 @@ pub async fn run(
                 report.sections.extend(serving::measure(&arguments, this_program, say).await?);
             }
             What::Endurance(arguments) => {
-                report.sections.extend(endurance::measure(&arguments, this_program, say).await?);
+                report.sections.extend(endurance::measure(&arguments, this_program, &handler, say).await?);
             }
             What::Peers(arguments) => {
                 report.sections.extend(peers::measure(&arguments, &handler, say).await?);
@@ -142,6 +142,7 @@ fn everything() -> Vec<What> {
         What::Scale(defaults()),
         What::Emulator(defaults()),
         What::Endurance(defaults()),
+        What::Peers(defaults()),
     ]
 }
 

@@ -2,11 +2,15 @@
 
 use serde_json::Value;
 
+use crate::harness::installed::{Clients, Missing, vaults_are_found};
 use crate::harness::programs::{EMULATOR, HANDLER, program, result};
 
 /// The sections that a benchmark printed, by name.
 fn measured(arguments: &[&str]) -> Value {
-    let output = program(EMULATOR).arg("bench").args(arguments).args(["-o", "json"]).output().unwrap();
+    let mut bench = program(EMULATOR);
+    // Some of what it runs is found there.
+    bench.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    let output = bench.arg("bench").args(arguments).args(["-o", "json"]).output().unwrap();
     let (code, stdout, stderr) = result(&output);
     assert_eq!(code, Some(0), "{stderr}");
     let report: Value = serde_json::from_str(&stdout).expect("it is JSON");
@@ -65,11 +69,44 @@ fn both_forms_of_the_emulator_serve_what_they_are_asked() {
 
 #[test]
 fn the_emulator_answers_after_its_start_and_through_a_run_of_every_kind_of_request() {
-    let sections = measured(&["endurance", "--starts=2", "--requests=400"]);
+    let sections = measured(&["endurance", "--starts=2", "--requests=400", "--uploads=20"]);
     let first = &sections["first_answer"][0];
     assert!(first["first_answer_ms"]["max"].as_f64() > Some(0.0), "{first:#}");
     let looks = sections["memory"].as_array().unwrap();
     let counts: Vec<_> = looks.iter().map(|look| look["requests"].as_u64().unwrap()).collect();
     assert_eq!(counts, (0..=10).map(|look| look * 40).collect::<Vec<_>>());
-    assert!(looks.iter().all(|look| look["mib"].is_null() || look["mib"].as_f64() > Some(1.0)), "{looks:#?}");
+    let of_handler = sections["handler_memory"].as_array().unwrap();
+    assert_eq!(of_handler.last().unwrap()["uploads"], 20);
+    for look in looks.iter().chain(of_handler) {
+        assert!(look["mib"].is_null() || look["mib"].as_f64() > Some(1.0), "{look:#}");
+    }
+}
+
+#[test]
+fn the_peers_verify_what_keyholder_verifies() {
+    let peers = || {
+        vaults_are_found()?;
+        let [python, az] = [Clients::Sdks.programs()?.join("python"), Clients::Az.programs()?.join("az")];
+        Ok::<_, Missing>([python, az].map(|peer| peer.into_os_string().into_string().expect("it is text")))
+    };
+    let [python, az] = match peers() {
+        Ok(peers) => peers,
+        Err(missing) => return missing.say(),
+    };
+    let turns = ["--rounds=1", "--uploads=1"];
+    let sections =
+        measured(&[&["peers", "--handler", HANDLER, "--python", &python, "--az", &az], &turns[..]].concat());
+    for (peer, figure) in [("python", "per_second"), ("az", "each_ms")] {
+        let rows = sections[peer].as_array().unwrap();
+        assert_eq!(rows.len(), 4, "{rows:#?}");
+        for row in rows {
+            assert!(row[figure]["theirs"].as_f64() > Some(0.0), "{row:#}");
+        }
+    }
+}
+
+#[test]
+fn peers_that_are_not_there_are_not_measured_and_the_report_says_why() {
+    let sections = measured(&["peers", "--python=/no/python", "--az=/no/az"]);
+    assert_eq!((&sections["python"], &sections["az"]), (&Value::Array(vec![]), &Value::Array(vec![])));
 }

@@ -9,6 +9,7 @@ pub(crate) mod cloud;
 pub(crate) mod events;
 pub(crate) mod front_door;
 pub(crate) mod golden;
+pub(crate) mod installed;
 pub(crate) mod key_forms;
 pub(crate) mod page;
 pub(crate) mod programs;

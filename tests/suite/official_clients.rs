@@ -6,7 +6,6 @@
 //! with `KEYHOLDER_CLIENTS=required` in the environment a skip is a failure.
 
 mod coverage;
-mod installed;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -22,9 +21,9 @@ use keyholder_emulator::world::VAULT;
 use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{self, Cloud};
+use crate::harness::installed::{self, Clients, Missing};
 use crate::harness::programs::{program, result};
 use crate::runbook;
-use installed::{Clients, Missing};
 
 /// A client's walk through an emulator of its own; or why it was not made.
 type Walk = Result<Walked, Missing>;

@@ -1,5 +1,7 @@
-//! How soon `emulator up` answers, and what a long day of requests of every kind leaves in its memory.
+//! How soon `emulator up` answers, and what a long day leaves in memory: requests of every kind in the emulator's,
+//! uploads in the handler's.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Stdio;
@@ -16,6 +18,7 @@ use super::error::BenchError;
 use super::process;
 use super::report::Section;
 use super::serving::token;
+use super::stage::{Scene, Stage};
 use crate::authority::Authority;
 use crate::local_azure::certificate_id;
 use crate::world::VAULT;
@@ -32,6 +35,9 @@ pub(super) struct Arguments {
     /// Requests to the listener
     #[arg(long, default_value_t = 200_000)]
     requests: usize,
+    /// Uploads to the handler
+    #[arg(long, default_value_t = 20_000)]
+    uploads: usize,
     /// How often the emulator is started
     #[arg(long, default_value_t = 20)]
     starts: usize,
@@ -49,9 +55,16 @@ struct MemoryRow {
     mib: Option<f64>,
 }
 
+#[derive(Serialize)]
+struct HandlerRow {
+    uploads: usize,
+    mib: Option<f64>,
+}
+
 pub(super) async fn measure(
     arguments: &Arguments,
     emulator: &Path,
+    handler: &[OsString],
     say: &dyn Fn(&str),
 ) -> Result<Vec<Section>, BenchError> {
     let mut starts =
@@ -79,7 +92,29 @@ pub(super) async fn measure(
         crowd::ask(from..to, async |number| day.request(number).await).await?;
         memory.push(MemoryRow { requests: to, mib: up.mebibytes() });
     }
-    Ok(vec![starts, memory])
+    drop(up);
+    Ok(vec![starts, memory, uploads(arguments.uploads, handler, say).await?])
+}
+
+async fn uploads(uploads: usize, handler: &[OsString], say: &dyn Fn(&str)) -> Result<Section, BenchError> {
+    let mut memory = Section::new(
+        "handler_memory",
+        format!("the handler, resident after so many uploads, {AT_ONCE} at once; no latency"),
+    );
+    say(&format!("endurance: {uploads} uploads"));
+    let stage = Stage::start(&Scene::new(handler, AT_ONCE)).await?;
+    let mut look = |uploads| {
+        let mib = stage.handlers().map(|usage| usage.resident);
+        memory.push(HandlerRow { uploads, mib });
+    };
+    look(0);
+    for part in 1..=LOOKS {
+        let (from, to) = (uploads * (part - 1) / LOOKS, uploads * part / LOOKS);
+        stage.verify(to - from, AT_ONCE).await?;
+        look(to);
+    }
+    stage.stop().await;
+    Ok(memory)
 }
 
 /// A running `emulator up`, killed when dropped.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::distribution::{Distribution, milliseconds};
 use super::error::BenchError;
 use super::limit::Cryptography;
+use super::machine;
 use super::plot::{Line, Plot};
 use super::report::Section;
 use super::stage::{Run, Scene, Stage};
@@ -40,6 +41,8 @@ struct Row {
     limit_ms: f64,
     p50_to_limit: Option<f64>,
     per_second: f64,
+    /// What the handler could do with all cores to itself, going by the time it takes of them.
+    handler_alone_per_second: Option<f64>,
     cpu_ms: Cpu,
     handler_mib: Memory,
     connections: u64,
@@ -121,6 +124,7 @@ fn row(latency_ms: u64, at_once: usize, cryptography: Cryptography, run: &Run) -
         limit_ms,
         p50_to_limit: verified_ms.map(|verified| verified.p50 / limit_ms),
         per_second: run.per_second(),
+        handler_alone_per_second: run.cpu().handler.map(|ms| machine::cores() as f64 * 1e3 / ms),
         cpu_ms: run.cpu(),
         handler_mib: run.memory(),
         connections: run.connections,

@@ -26,7 +26,7 @@ impl Circumstances {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         Circumstances {
             cpu: cpu(),
-            cores: thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             system: said_by("uname", &["-sr"]),
             commit: said_by("git", &["describe", "--always", "--dirty"]),
             build: if cfg!(debug_assertions) { "debug: these figures mean little" } else { "release" },
@@ -35,6 +35,11 @@ impl Circumstances {
             load: load(),
         }
     }
+}
+
+/// How many cores this process may use.
+pub(super) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn cpu() -> Option<String> {

@@ -23,6 +23,8 @@ const TUTORIAL: &str = include_str!("../../../tests/peers/tutorial.sh");
 const PYTHON: &str = "target/clients/sdks/bin/python";
 const AZ: &str = "target/clients/az/bin/az";
 const WARM_UP: usize = 2;
+/// How many uploads are under way at once where there are many.
+const MANY: usize = 32;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -63,6 +65,7 @@ struct Row {
 struct ScriptRow {
     peer: &'static str,
     latency_ms: u64,
+    ours_at_once: usize,
     each_ms: Pair,
 }
 
@@ -123,7 +126,7 @@ async fn with_python(
             arguments.rounds
         ),
     );
-    for (latency_ms, at_once) in [(20, 1), (20, 32), (0, 1), (0, 32)] {
+    for (latency_ms, at_once) in [(20, 1), (20, MANY), (0, 1), (0, MANY)] {
         let (mut ours, mut others) = (Vec::new(), Vec::new());
         for round in 1..=arguments.rounds {
             say(&format!("peers: Python, {latency_ms} ms latency, {at_once} at once, turn {round}"));
@@ -158,28 +161,35 @@ async fn with_az(
 ) -> Result<Section, BenchError> {
     let mut section = Section::new(
         "az",
-        "one certificate by the tutorial's az and openssl, and ours from its upload until it is verified, in turns",
+        format!(
+            "certificates verified by the tutorial's az and openssl, one after the other, and by Keyholder, one or \
+             {MANY} at once; {} turns, time for each",
+            arguments.rounds
+        ),
     );
     for latency_ms in [20, 0] {
         let latency = Duration::from_millis(latency_ms);
-        let stage = Stage::start(&Scene { latency, strict: false, ..Scene::new(handler, 1) }).await?;
-        let scripted = Stage::start(&Scene { latency, strict: false, ..Scene::new(handler, 1) }).await?;
+        let scene = |certificates| Scene { latency, strict: false, ..Scene::new(handler, certificates) };
+        let stage = Stage::start(&scene(MANY)).await?;
+        let scripted = Stage::start(&scene(1)).await?;
         // What az uploads is az's to verify.
         scripted.azure().emulator().with(|world, _| world.event_grid.hold_back());
         let tutorial = Tutorial::prepare(az, &scripted, files).await?;
-        stage.verify(WARM_UP, 1).await?;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        stage.verify(MANY * WARM_UP, MANY).await?;
+        let (mut alone, mut many, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         for round in 1..=arguments.rounds {
             say(&format!("peers: az and openssl, {latency_ms} ms latency, turn {round}"));
-            ours.push(
-                Distribution::of(stage.verify(arguments.uploads, 1).await?.verified).map(|each| each.p50),
-            );
+            let one_by_one = stage.verify(arguments.uploads, 1).await?.verified;
+            alone.push(Distribution::of(one_by_one).map(|each| each.p50));
+            many.push(Some(1e3 / stage.verify(MANY * arguments.uploads, MANY).await?.per_second()));
             theirs.push(Some(milliseconds(tutorial.verify(round).await?)));
         }
         stage.stop().await;
         scripted.stop().await;
-        let each_ms = Pair::of(&ours, &theirs, &|ms| *ms);
-        section.push(ScriptRow { peer: "az + openssl", latency_ms, each_ms });
+        for (ours_at_once, ours) in [(1, &alone), (MANY, &many)] {
+            let each_ms = Pair::of(ours, &theirs, &|ms| *ms);
+            section.push(ScriptRow { peer: "az + openssl", latency_ms, ours_at_once, each_ms });
+        }
     }
     Ok(section)
 }
@@ -243,13 +253,14 @@ impl Tutorial {
     }
 
     async fn run(&self, mut command: Command, name: &str) -> Result<(), BenchError> {
+        let failed = |what| BenchError::Program { program: name.to_owned(), what };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+        let output = output.map_err(|error| failed(format!("cannot be started: {error}")))?;
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(BenchError::Program { program: name.to_owned(), what: format!("failed: {}", said.trim()) })
+        Err(failed(format!("failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
 }
 

@@ -11,7 +11,7 @@ const WISH: &str = "KEYHOLDER_CLIENTS";
 
 /// A set of programs that is installed as one.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Clients {
+pub(crate) enum Clients {
     Az,
     Sdks,
     /// No clients of Azure, but of any OpenAPI description.
@@ -20,11 +20,11 @@ pub(super) enum Clients {
 
 /// Why a client cannot be driven here, and what would change that.
 #[derive(Debug)]
-pub(super) struct Missing(String);
+pub(crate) struct Missing(String);
 
 impl Clients {
     /// The folder of their programs.
-    pub(super) fn programs(self) -> Result<PathBuf, Missing> {
+    pub(crate) fn programs(self) -> Result<PathBuf, Missing> {
         let name = match self {
             Clients::Az => "az",
             Clients::Sdks => "sdks",
@@ -40,7 +40,7 @@ impl Clients {
     }
 
     /// Every package of theirs, with its version.
-    pub(super) fn pins(self) -> &'static str {
+    pub(crate) fn pins(self) -> &'static str {
         match self {
             Clients::Az => include_str!("../../clients/az.txt"),
             Clients::Sdks => include_str!("../../clients/sdks.txt"),
@@ -51,7 +51,7 @@ impl Clients {
 
 impl Missing {
     /// Says it past the test runner, which keeps to itself what a passing test prints.
-    pub(super) fn say(&self) {
+    pub(crate) fn say(&self) {
         let Missing(why) = self;
         assert_ne!(std::env::var(WISH).as_deref(), Ok("required"), "{why}");
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
@@ -61,7 +61,7 @@ impl Missing {
 }
 
 /// Whether this machine finds a vault by its name, as a client does that is told the URL and nothing else.
-pub(super) fn vaults_are_found() -> Result<(), Missing> {
+pub(crate) fn vaults_are_found() -> Result<(), Missing> {
     let host = format!("{VAULT}.vault.localhost");
     let found = (host.as_str(), 0).to_socket_addrs();
     if found.is_ok_and(|mut addresses| addresses.all(|address| address.ip().is_loopback())) {
@@ -71,6 +71,6 @@ pub(super) fn vaults_are_found() -> Result<(), Missing> {
 }
 
 /// The repository.
-pub(super) fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
