@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     az: Option<PathBuf>,
 }
 
-/// Of both, in the middle of the rounds; and the middle of the ratios of the rounds.
+/// Of both, in the middle of the rounds; and how many times better ours is, in the middle of the rounds too.
 #[derive(Serialize)]
 struct Pair {
     ours: Option<f64>,
@@ -121,8 +121,8 @@ async fn with_python(
     let mut section = Section::new(
         "python",
         format!(
-            "a Python program with the official SDKs under the same host, {} turns each; the ratio is theirs to ours, \
-             turn by turn",
+            "a Python program with the official SDKs under the same host, {} turns each; the ratio says how many \
+             times better Keyholder is",
             arguments.rounds
         ),
     );
@@ -143,7 +143,7 @@ async fn with_python(
             peer: "Python",
             latency_ms,
             at_once,
-            per_second: pair(&|run| Some(run.per_second())),
+            per_second: Pair::of_rates(&ours, &others, &|run| Some(run.per_second())),
             p50_ms: pair(&|run| Distribution::of(run.verified.clone()).map(|verified| verified.p50)),
             cpu_ms: pair(&|run| run.cpu().handler),
             peak_mib: pair(&|run| run.memory().peak),
@@ -265,10 +265,25 @@ impl Tutorial {
 }
 
 impl Pair {
+    /// Of a figure that is better where it is smaller.
     fn of<T>(ours: &[T], theirs: &[T], figure: &dyn Fn(&T) -> Option<f64>) -> Pair {
-        let all = |runs: &[T]| runs.iter().filter_map(figure).collect();
-        let ratios =
-            ours.iter().zip(theirs).filter_map(|(ours, theirs)| Some(figure(theirs)? / figure(ours)?));
-        Pair { ours: median(all(ours)), theirs: median(all(theirs)), ratio: median(ratios.collect()) }
+        Pair::with(ours, theirs, figure, |ours, theirs| theirs / ours)
+    }
+
+    /// Of a figure that is better where it is larger.
+    fn of_rates<T>(ours: &[T], theirs: &[T], figure: &dyn Fn(&T) -> Option<f64>) -> Pair {
+        Pair::with(ours, theirs, figure, |ours, theirs| ours / theirs)
+    }
+
+    fn with<T>(
+        ours: &[T],
+        theirs: &[T],
+        figure: &dyn Fn(&T) -> Option<f64>,
+        ratio: fn(f64, f64) -> f64,
+    ) -> Pair {
+        let all = |runs: &[T]| median(runs.iter().filter_map(figure).collect());
+        let ratios = ours.iter().zip(theirs);
+        let ratios = ratios.filter_map(|(ours, theirs)| Some(ratio(figure(ours)?, figure(theirs)?)));
+        Pair { ours: all(ours), theirs: all(theirs), ratio: median(ratios.collect()) }
     }
 }

@@ -12,9 +12,11 @@ use super::plot::{Line, Plot};
 use super::report::Section;
 use super::stage::{Scene, Stage};
 
-const AT_ONCE: usize = 32;
+/// No more than the smallest size, so that sizes differ in nothing else.
+const AT_ONCE: usize = 10;
 /// Fewer certificates are uploaded more often, so that each size is measured as well as the others.
 const UPLOADS: usize = 2_000;
+/// At least so many before; each certificate once, because a vault's key is slower when it signs for the first time.
 const WARM_UP: usize = 200;
 const VAULT_UPLOADS: usize = 100;
 
@@ -87,7 +89,7 @@ async fn sizes(
         say(&format!("scale: {certificates} certificates"));
         let at_once = AT_ONCE.min(certificates);
         let stage = Stage::start(&Scene::new(handler, certificates)).await?;
-        stage.verify(WARM_UP, at_once).await?;
+        stage.verify(certificates.max(WARM_UP), at_once).await?;
         let run = stage.verify(certificates.max(UPLOADS), at_once).await?;
         stage.stop().await;
         let ms_each = 1e3 / run.per_second();
