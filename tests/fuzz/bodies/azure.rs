@@ -102,6 +102,9 @@ fn assert_can_be_acted_on(registered: &Registered) {
     let header = HeaderValue::from_str(etag).expect("an etag goes into a header");
     assert_eq!(header.to_str().ok(), Some(etag), "and arrives as it is");
     assert_eq!(Thumbprint::parse(&registered.thumbprint.to_string()), Ok(registered.thumbprint));
+    if let Some(ca) = registered.certificate() {
+        assert!(registered.may_have_the_key_of(&ca), "it is the very certificate");
+    }
 }
 
 fn assert_is_no_subject_but_a_code(code: &str) {

@@ -26,6 +26,7 @@ pub fn ca_certificate(data: &[u8]) {
     match CaCertificate::from_der(data) {
         Ok(ca) => {
             assert_eq!(ca.der(), data, "the thumbprint would be another");
+            assert!(ca.is_uploaded_as(&STANDARD.encode(data)), "or it would be read for nothing");
             assert_can_issue(&ca);
         }
         Err(refused) => assert_fits_a_log(&refused.to_string(), SENTENCE),
