@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use axum::Router;
 use keyholder::Settings;
 use keyholder::config::Webhook;
+use keyholder::http_client::proxies;
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
@@ -97,6 +98,7 @@ async fn serve(settings: &Settings, front_door: FrontDoor) -> Result<(), Box<dyn
         registries = %settings.registries,
         vaults = settings.vaults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         keyAccess = settings.key_access.name(),
+        proxy = proxies::in_use(settings),
         "the handler listens"
     );
     application.run_until(stopped).await?;

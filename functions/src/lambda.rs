@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use keyholder::Settings;
 use keyholder::config::{self, Webhook};
+use keyholder::http_client::proxies;
 use lambda_http::tower::ServiceExt;
 use lambda_http::{Error, Request, RequestExt, service_fn};
 use tracing::{error, info};
@@ -60,6 +61,7 @@ async fn serve(settings: &Settings, webhook: Webhook) -> Result<(), Error> {
         registries = %settings.registries,
         vaults = settings.vaults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         keyAccess = settings.key_access.name(),
+        proxy = proxies::in_use(settings),
         "the function is ready"
     );
     lambda_http::run(service_fn(move |request: Request| {

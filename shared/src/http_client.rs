@@ -2,10 +2,13 @@
 //!
 //! Our own calls and the Azure SDKs' go through the same [`HttpClient`], so that the limits hold for all of
 //! them, so that all of them are part of the trace they are made for, and so that a test can put something else
-//! in its place.
+//! in its place. [`transport`] sends them, and [`proxies`] says through which proxy, if any.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+pub mod proxies;
+mod resolver;
+mod transport;
+
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,46 +16,37 @@ use azure_core::Bytes;
 use azure_core::error::{Error, ErrorKind};
 pub use azure_core::http::HttpClient;
 use azure_core::http::headers::{CLIENT_REQUEST_ID, HeaderName};
-use azure_core::http::{AsyncRawResponse, ClientOptions, Request, RetryOptions, Transport};
+use azure_core::http::{AsyncRawResponse, ClientOptions, Request, RetryOptions};
 use futures::TryStreamExt;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::timeout;
 use tracing::{Instrument, info_span};
 
-use crate::error;
 use crate::telemetry::trace::Trace;
+use proxies::Proxies;
+use transport::{Transport, Unbuilt};
 
 /// No single call takes longer, its whole answer included. A run waits out three failures of one call; four
 /// such calls and the pauses between them fit into its deadline.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// No answer is read beyond this; a page of certificates has some tens of kilobytes.
 pub const MAX_ANSWER: usize = 1 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Builds it. Redirects are not followed, because a request carries a token and hosts come from settings
-/// alone; proxies and trusted roots come from the environment, as everywhere.
-pub fn build() -> reqwest::Result<Arc<dyn HttpClient>> {
-    Ok(bounded(Arc::new(client()?)))
+/// alone; trusted roots come from the environment, as everywhere, and so do proxies, for requests with TLS.
+pub fn build() -> Result<Arc<dyn HttpClient>, Unbuilt> {
+    let transport = Transport::new(Proxies::from_environment());
+    transport.finish()?;
+    Ok(bounded(Arc::new(transport)))
 }
 
 /// Builds it on another thread. Reading the trusted roots takes longer than everything else at start; whoever has
 /// a call to make before that is done waits for it, and nobody else does.
 pub fn build_beside() -> Arc<dyn HttpClient> {
-    let client = InTheMaking::default();
-    let building = client.clone();
+    let transport = Transport::new(Proxies::from_environment());
+    let building = transport.clone();
     // Without a thread of its own it is built for the first call.
-    let _ = thread::Builder::new().name("http client".to_owned()).spawn(move || drop(building.finished()));
-    bounded(Arc::new(client))
-}
-
-fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .dns_resolver(Arc::new(LocalhostAware))
-        .user_agent(concat!("keyholder/", env!("CARGO_PKG_VERSION")))
-        .build()
+    let _ = thread::Builder::new().name("http client".to_owned()).spawn(move || drop(building.finish()));
+    bounded(Arc::new(transport))
 }
 
 /// Puts the limits around any client, and the trace on its calls.
@@ -64,37 +58,9 @@ pub fn bounded(client: Arc<dyn HttpClient>) -> Arc<dyn HttpClient> {
 /// to try again is decided in one place.
 pub fn azure_options(client: &Arc<dyn HttpClient>) -> ClientOptions {
     ClientOptions {
-        transport: Some(Transport::new(client.clone())),
+        transport: Some(azure_core::http::Transport::new(client.clone())),
         retry: RetryOptions::none(),
         ..ClientOptions::default()
-    }
-}
-
-/// A client that may not be there yet; every clone is the same one.
-#[derive(Clone, Debug, Default)]
-struct InTheMaking(Arc<OnceLock<Result<reqwest::Client, String>>>);
-
-impl InTheMaking {
-    fn finished(&self) -> Result<reqwest::Client, String> {
-        self.0.get_or_init(|| client().map_err(|error| error::chain(&error))).clone()
-    }
-}
-
-#[async_trait::async_trait]
-impl HttpClient for InTheMaking {
-    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let client = match self.0.get() {
-            Some(finished) => finished.clone(),
-            None => {
-                let making = self.clone();
-                let finished = tokio::task::spawn_blocking(move || making.finished()).await;
-                finished.expect("building neither panics nor is cancelled")
-            }
-        };
-        let unbuilt = |reason| {
-            Error::with_message(ErrorKind::Other, format!("no HTTP client could be built: {reason}"))
-        };
-        client.map_err(unbuilt)?.execute_request(request).await
     }
 }
 
@@ -158,29 +124,6 @@ impl HttpClient for Traced {
     }
 }
 
-/// `*.localhost` is this machine (RFC 6761, section 6.3), as curl and browsers have it and glibc has not.
-/// That is how the app reaches an emulated vault by name, with certificate and challenge checks left on.
-struct LocalhostAware;
-
-impl Resolve for LocalhostAware {
-    fn resolve(&self, name: Name) -> Resolving {
-        let name = name.as_str().to_ascii_lowercase();
-        Box::pin(async move {
-            if is_this_machine(&name) {
-                let loopback =
-                    [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
-                return Ok(Box::new(loopback.into_iter()) as Addrs);
-            }
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn is_this_machine(name: &str) -> bool {
-    name == "localhost" || name.ends_with(".localhost")
-}
-
 #[cfg(test)]
 mod tests {
     use azure_core::http::headers::Headers;
@@ -241,16 +184,6 @@ mod tests {
         for (bytes, expected) in [(0, Some(0)), (MAX_ANSWER, Some(MAX_ANSWER)), (MAX_ANSWER + 1, None)] {
             let read = ask(Peer { answers: true, bytes, ends: true }).await;
             assert_eq!(read.as_ref().ok(), expected.as_ref(), "{bytes}: {read:?}");
-        }
-    }
-
-    #[test]
-    fn only_names_below_localhost_are_this_machine() {
-        for name in ["localhost", "my-vault.vault.localhost"] {
-            assert!(is_this_machine(name), "{name}");
-        }
-        for name in ["notlocalhost", "localhost.evil.example", "localhost.", ""] {
-            assert!(!is_this_machine(name), "{name}");
         }
     }
 }

@@ -27,6 +27,7 @@ mod package;
 mod page;
 mod peers;
 mod promises;
+mod proxies;
 mod recordings;
 mod refusals;
 mod replay;

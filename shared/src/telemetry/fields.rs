@@ -33,7 +33,7 @@ pub const EVENTS: &[Event] = &[
     Event {
         name: "app.ready",
         meaning: "The handler listens.",
-        fields: &["address", "registries", "vaults", "keyAccess"],
+        fields: &["address", "registries", "vaults", "keyAccess", "proxy"],
     },
     Event { name: "app.stopped", meaning: "The handler was told to stop, and has.", fields: &[] },
     Event { name: "app.failed", meaning: "The handler ends, because it cannot go on.", fields: &["reason"] },
@@ -223,6 +223,12 @@ pub const FIELDS: &[Field] = &[
         "Who writes a line that is none of the named events.",
     ),
     field("keyAccess", "string", "sign-in-vault, read-secret", "What may be done with CA keys."),
+    field(
+        "proxy",
+        "string",
+        "a URL and hosts, or none",
+        "The proxy on the way to Azure, without credentials, and the hosts it is used for.",
+    ),
 ];
 
 const fn field(name: &'static str, kind: &'static str, unit: &'static str, meaning: &'static str) -> Field {
