@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyholder::bearer::PUBLIC_EVENT_GRID;
 use keyholder_emulator::World;
 use keyholder_emulator::event_grid::{Provisioning, Schema};
 use keyholder_emulator::faults::Calls;
@@ -150,40 +151,45 @@ async fn where_entra_s_token_is_asked_for_the_secret_alone_is_not_enough() {
         .respond_with(ResponseTemplate::new(200).set_body_json(keys));
     let away = Mock::given(any()).respond_with(ResponseTemplate::new(503)).mount_as_scoped(&entra).await;
 
-    let token = |roles: Value| {
+    let token = |roles: Value, given_to: &str| {
         let until = time::OffsetDateTime::now_utc().unix_timestamp() + 600;
         let issuer = format!("https://sts.windows.net/{tenant}/");
-        let claims =
-            json!({ "iss": issuer, "aud": "api://keyholder", "exp": until, "roles": roles }).to_string();
+        let claims = json!({
+            "iss": issuer, "aud": "api://keyholder", "exp": until, "roles": roles, "appid": given_to
+        })
+        .to_string();
         let header = json!({ "alg": "RS256", "kid": "the key" }).to_string();
         let signed = format!("{}.{}", part(header.as_bytes()), part(claims.as_bytes()));
         let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
         let signature = signer.sign_oneshot_to_vec(signed.as_bytes()).unwrap();
         format!("Bearer {signed}.{}", part(&signature))
     };
-    let good = token(json!(["AzureEventGridSecureWebhookSubscriber"]));
-    let without_role = token(json!([]));
+    let role = json!(["AzureEventGridSecureWebhookSubscriber"]);
+    let good = token(role.clone(), PUBLIC_EVENT_GRID);
+    let without_role = token(json!([]), PUBLIC_EVENT_GRID);
+    // The documented set-up gives the role to those who create event subscriptions, too.
+    let of_a_subscriber = token(role, "00000000-0000-0000-0000-0000000005b5");
     let application = format!("{tenant}/api://keyholder");
     let settings =
         [("KEYHOLDER_WEBHOOK_ENTRA", application.as_str()), ("AZURE_AUTHORITY_HOST", &entra.uri())];
     let cloud = Cloud::start_with(&settings).await;
-    let mut doors = Vec::new();
-    for kind in Kind::BOTH {
-        doors.push((kind, FrontDoor::open(kind, &cloud).await));
-    }
     let deliver = async |door: &FrontDoor, token: Option<&str>| {
         let authorization = token.map(|token| ("authorization", token));
         let headers: Vec<_> = NOTIFICATION.into_iter().chain(authorization).collect();
         door.post("eventgrid", &headers, "[]").await
     };
-    for (kind, door) in &doors {
-        let (status, body) = deliver(door, Some(&good)).await;
+    for kind in Kind::BOTH {
+        let door = FrontDoor::open(kind, &cloud).await;
+        let (status, body) = deliver(&door, Some(&good)).await;
         assert_eq!(status, 503, "{kind:?}: without keys nothing is known, so it is to come again: {body}");
     }
     drop(away);
     published.mount(&entra).await;
-    for (kind, door) in &doors {
-        for (token, expected) in [(Some(&good), 200), (Some(&without_role), 401), (None, 401)] {
+    for kind in Kind::BOTH {
+        let door = &FrontDoor::open(kind, &cloud).await;
+        for (token, expected) in
+            [(Some(&good), 200), (Some(&without_role), 401), (Some(&of_a_subscriber), 401), (None, 401)]
+        {
             let (status, body) = deliver(door, token.map(String::as_str)).await;
             assert_eq!(status, expected, "{kind:?}: {body}");
         }

@@ -4,12 +4,13 @@ use url::Url;
 
 use super::setting::Setting;
 use super::{InvalidSettings, Settings};
-use crate::bearer::{Expected, PUBLIC_AUTHORITY};
+use crate::bearer::{Expected, PUBLIC_AUTHORITY, PUBLIC_EVENT_GRID};
 use crate::certificate_id;
 use crate::shared_secret::SharedSecrets;
 
 /// The settings of a webhook besides those of every front door, by name.
-pub const WEBHOOK_NAMES: &[&str] = &[SECRET.name, SUBSCRIPTIONS.name, ENTRA.name, AUTHORITY.name];
+pub const WEBHOOK_NAMES: &[&str] =
+    &[SECRET.name, SUBSCRIPTIONS.name, ENTRA.name, EVENT_GRID.name, AUTHORITY.name];
 
 /// Who may call a webhook.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub struct Webhook {
     pub secrets: SharedSecrets,
     /// `KEYHOLDER_WEBHOOK_SUBSCRIPTIONS`
     pub subscriptions: Subscriptions,
-    /// `KEYHOLDER_WEBHOOK_ENTRA`, `AZURE_AUTHORITY_HOST`: whose tokens Event Grid has to bring, if any.
+    /// `KEYHOLDER_WEBHOOK_ENTRA`, `KEYHOLDER_WEBHOOK_EVENT_GRID_APP_ID`, `AZURE_AUTHORITY_HOST`: whose tokens Event Grid has to bring, if any.
     pub entra: Option<Expected>,
 }
 
@@ -41,6 +42,11 @@ const ENTRA: Setting = Setting {
     name: "KEYHOLDER_WEBHOOK_ENTRA",
     form: "the tenant's id, a slash, and the id or URI of the application that Event Grid brings tokens for",
     example: "00000000-0000-0000-0000-000000000000/api://keyholder",
+};
+const EVENT_GRID: Setting = Setting {
+    name: "KEYHOLDER_WEBHOOK_EVENT_GRID_APP_ID",
+    form: "the application id of Microsoft.EventGrid in this cloud, a GUID",
+    example: PUBLIC_EVENT_GRID,
 };
 /// The Azure SDKs read it, too.
 const AUTHORITY: Setting = Setting {
@@ -68,9 +74,11 @@ impl Webhook {
         let public = Url::parse(PUBLIC_AUTHORITY).expect("the constant is a URL");
         let authority = AUTHORITY.optional(&look_up, &mut problems, public, super::endpoint);
         let entra = ENTRA.optional(&look_up, &mut problems, None, |text| tenant_and_audience(text).map(Some));
+        let event_grid =
+            EVENT_GRID.optional(&look_up, &mut problems, PUBLIC_EVENT_GRID.to_owned(), application_id);
         let webhook = || {
-            let authority = authority?;
-            let entra = entra?.map(|(tenant, audience)| Expected { tenant, audience, authority });
+            let (authority, event_grid) = (authority?, event_grid?);
+            let entra = entra?.map(|(tenant, audience)| Expected { tenant, audience, authority, event_grid });
             Some(Webhook { secrets: secrets?, subscriptions: subscriptions?, entra })
         };
         webhook().ok_or(problems)
@@ -106,6 +114,11 @@ fn tenant_and_audience(text: &str) -> Result<(String, String), String> {
         "" => Err("it names no application".to_owned()),
         audience => Ok((tenant.to_owned(), audience.to_owned())),
     }
+}
+
+fn application_id(text: &str) -> Result<String, String> {
+    let id = certificate_id::guid(text).ok_or_else(|| format!("{text:?} is not an application's id"))?;
+    Ok(id.to_owned())
 }
 
 #[cfg(test)]
@@ -156,6 +169,7 @@ mod tests {
                 read(&format!("{tenant}/{audience}"), authority).expect("well-formed").expect("named");
             assert_eq!((expected.tenant.as_str(), expected.audience.as_str()), (tenant, audience));
             assert_eq!(expected.authority.host_str(), Some(host));
+            assert_eq!(expected.event_grid, PUBLIC_EVENT_GRID);
         }
         for wrong in [tenant.to_owned(), format!("{tenant}/ "), "contoso.example/api://keyholder".to_owned()]
         {
@@ -163,6 +177,27 @@ mod tests {
         }
         let plain = read(&format!("{tenant}/a"), "http://login.example").expect_err("no TLS");
         assert!(plain.contains("AZURE_AUTHORITY_HOST"), "{plain}");
+    }
+
+    #[test]
+    fn the_application_of_event_grid_is_another_one_in_another_cloud() {
+        let read = |event_grid: &str| {
+            let webhook = Webhook::read_alone(|name| {
+                Some(match name {
+                    "KEYHOLDER_WEBHOOK_SECRET" => SECRET_VALUE.to_owned(),
+                    "KEYHOLDER_WEBHOOK_SUBSCRIPTIONS" => "verify-on-upload".to_owned(),
+                    "KEYHOLDER_WEBHOOK_ENTRA" => "00000000-0000-0000-0000-00000000aad0/api://a".to_owned(),
+                    "KEYHOLDER_WEBHOOK_EVENT_GRID_APP_ID" => event_grid.to_owned(),
+                    _ => return None,
+                })
+            });
+            webhook.map(|webhook| webhook.entra.expect("named").event_grid).map_err(|error| error.to_string())
+        };
+        let other = "00000000-0000-0000-0000-0000000000e9";
+        assert_eq!(read(&format!(" {other} ")).as_deref(), Ok(other));
+        for wrong in ["Microsoft.EventGrid", "*", &other[1..]] {
+            assert!(read(wrong).expect_err(wrong).contains(EVENT_GRID.form), "{wrong}");
+        }
     }
 
     #[test]
