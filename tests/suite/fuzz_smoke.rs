@@ -21,14 +21,16 @@ const SEED: u64 = 20_261_123;
 
 type Body = fn(&[u8]);
 
-const BODIES: [(&str, Body); 10] = [
+const BODIES: [(&str, Body); 12] = [
     ("arm_answer", bodies::arm_answer),
     ("arm_list", bodies::arm_list),
+    ("bearer_token", bodies::bearer_token),
     ("ca_certificate", bodies::ca_certificate),
     ("certificate_id", bodies::certificate_id),
     ("cloud_event", bodies::cloud_event),
     ("event_grid_event", bodies::event_grid_event),
     ("host_envelope", bodies::host_envelope),
+    ("jwk_set", bodies::jwk_set),
     ("key_vault_answer", bodies::key_vault_answer),
     ("pem_secret", bodies::pem_secret),
     ("pfx_secret", bodies::pfx_secret),
@@ -69,6 +71,13 @@ fn mutated_ids_and_events_keep_every_promise() {
 #[test]
 fn mutated_answers_keep_every_promise() {
     for name in ["arm_answer", "arm_list", "key_vault_answer"] {
+        keeps_every_promise(name, 150);
+    }
+}
+
+#[test]
+fn mutated_tokens_and_key_sets_keep_every_promise() {
+    for name in ["bearer_token", "jwk_set"] {
         keeps_every_promise(name, 150);
     }
 }

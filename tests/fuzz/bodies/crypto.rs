@@ -102,7 +102,7 @@ fn unsigned(ca: &CaCertificate) -> Result<UnsignedProof, ProofError> {
 }
 
 /// What a parser leaves in this thread's queue of OpenSSL, the next TLS call takes for its own failure.
-fn assert_no_errors_left() {
+pub(super) fn assert_no_errors_left() {
     let left = ErrorStack::get();
     assert!(left.errors().is_empty(), "OpenSSL's queue holds {left}");
 }

@@ -5,10 +5,12 @@
 //! one likes, and `cargo test` drives the same bodies for a moment, so that an invariant is written once.
 
 mod azure;
+mod bearer;
 mod crypto;
 mod events;
 
 pub use azure::{arm_answer, arm_list, key_vault_answer};
+pub use bearer::{bearer_token, jwk_set};
 pub use crypto::{ca_certificate, pem_secret, pfx_secret};
 pub use events::{certificate_id, cloud_event, event_grid_event, host_envelope};
 
