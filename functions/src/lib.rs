@@ -17,8 +17,10 @@ pub mod signals;
 #[cfg(test)]
 mod testing;
 pub mod webhook;
+mod wiping;
 
 pub use application::Application;
+pub use wiping::{WIPING, Wiping};
 
 /// The function app's `host.json`.
 pub const HOST_JSON: &str = include_str!("../../host.json");

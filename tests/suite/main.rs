@@ -22,6 +22,7 @@ mod infrastructure;
 mod invocations;
 mod key_matrix;
 mod locks;
+mod memory;
 mod official_clients;
 mod package;
 mod page;
