@@ -5,13 +5,15 @@
 //! neither certificate nor etag, and whoever reaches the endpoint can forge it. So all that is taken from it
 //! is an id, which then has to pass the allow-list.
 
-use serde::Deserialize;
-use serde_json::Value;
+mod lenient;
+
+use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::certificate_id::CertificateId;
 use crate::error::{one_line, quoted};
+use lenient::{Data, Text};
 
 /// The event type of a finished write, in either schema.
 pub const EVENT_TYPE: &str = "Microsoft.Resources.ResourceWriteSuccess";
@@ -52,15 +54,27 @@ struct Event {
     #[serde(alias = "eventTime")]
     time: Option<String>,
     #[serde(default)]
-    data: Value,
+    data: Data,
 }
 
-/// Reads one event.
-pub fn read(event: &Value) -> Notice {
+/// What tells one event from another.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    id: Text,
+}
+
+/// Reads one event. Of what it says, only what is needed is kept.
+pub fn read<'de>(event: impl Deserializer<'de>) -> Notice {
     match Event::deserialize(event) {
         Ok(event) => event.notice(),
         Err(error) => Notice::Unreadable(one_line(&format!("this is not an event: {error}"))),
     }
+}
+
+/// Event Grid's id of an event, if it has one.
+pub fn id<'de>(event: impl Deserializer<'de>) -> Option<String> {
+    Named::deserialize(event).ok()?.id.0
 }
 
 impl Event {
@@ -79,7 +93,7 @@ impl Event {
                 );
             }
         };
-        let operation = self.data.get("operationName").and_then(Value::as_str).unwrap_or_default();
+        let operation = self.data.operation_name.0.as_deref().unwrap_or_default();
         if !event_type.eq_ignore_ascii_case(EVENT_TYPE) {
             return Notice::Ignored(format!("{} is not an upload ({EVENT_TYPE})", quoted(event_type)));
         }
@@ -96,7 +110,7 @@ impl Event {
     fn certificate(&self) -> Result<CertificateId, String> {
         let subject = self.subject.as_deref().ok_or("an upload without a subject")?;
         let id = CertificateId::parse(subject).map_err(|error| error.to_string())?;
-        match self.data.get("resourceUri").and_then(Value::as_str).map(CertificateId::parse) {
+        match self.data.resource_uri.0.as_deref().map(CertificateId::parse) {
             None => Ok(id),
             Some(Ok(same)) if same == id => Ok(id),
             Some(_) => Err(format!("subject and data.resourceUri differ; the subject is {id}")),
@@ -106,7 +120,7 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
     use time::macros::datetime;
 
     use super::*;
@@ -173,6 +187,32 @@ mod tests {
         ];
         for (name, event) in rows {
             assert!(matches!(read(&event), Notice::Ignored(_)), "{name}: {:?}", read(&event));
+        }
+    }
+
+    #[test]
+    fn data_may_be_anything_and_its_other_members_are_skipped() {
+        let other = [json!(null), json!(true), json!(-1), json!(1.5), json!("data"), json!([[], {}])];
+        for data in other {
+            let event = with(event_grid(), "/data", data.clone());
+            assert!(matches!(read(&event), Notice::Ignored(_)), "{data}: {:?}", read(&event));
+        }
+        for member in [json!(null), json!(7), json!(["a"]), json!({ "a": [] })] {
+            let mut event = event_grid();
+            event["data"]["claims"] = member.clone();
+            assert!(matches!(read(&event), Notice::Uploaded(_)), "{member}: {:?}", read(&event));
+            event["data"]["resourceUri"] = member.clone();
+            assert!(matches!(read(&event), Notice::Uploaded(_)), "no resourceUri is none: {:?}", read(&event));
+            event["data"]["operationName"] = member.clone();
+            assert!(matches!(read(&event), Notice::Ignored(_)), "{member}: {:?}", read(&event));
+        }
+    }
+
+    #[test]
+    fn an_id_is_text_or_none() {
+        assert_eq!(id(&event_grid()), Some("1".to_owned()));
+        for other in [json!(null), json!(7), json!({}), json!({ "id": 7 }), json!({ "id": ["1"] })] {
+            assert_eq!(id(&other), None, "{other}");
         }
     }
 

@@ -99,6 +99,11 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         &self.registry
     }
 
+    /// Whether the settings allow it to work on a certificate's registry.
+    pub fn serves(&self, certificate: &CertificateId) -> bool {
+        self.served.serving(certificate.registry()).is_some()
+    }
+
     /// Has it read another clock than the machine's.
     pub fn with_clock(self, now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
         Verifier { now: Box::new(now), ..self }
