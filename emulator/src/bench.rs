@@ -6,6 +6,7 @@
 mod cold;
 mod crowd;
 mod distribution;
+mod doors;
 mod endurance;
 mod error;
 mod flow;
@@ -65,6 +66,8 @@ enum What {
     Emulator(serving::Arguments),
     /// The emulator's start to its first answer; its memory and the handler's over a long run
     Endurance(endurance::Arguments),
+    /// The webhook under hostile callers: good deliveries, memory and log
+    Doors(doors::Arguments),
     /// The same uploads verified by Keyholder and by what people would run instead, in turns (tests/peers)
     Peers(peers::Arguments),
     /// Serve the emulated services in one form, to be measured
@@ -119,6 +122,9 @@ pub async fn run(
             What::Endurance(arguments) => {
                 report.sections.extend(endurance::measure(&arguments, this_program, &handler, say).await?);
             }
+            What::Doors(arguments) => {
+                report.sections.push(doors::measure(&arguments, &handler, say).await?);
+            }
             What::Peers(arguments) => {
                 report.sections.extend(peers::measure(&arguments, &handler, say).await?);
             }
@@ -142,6 +148,7 @@ fn everything() -> Vec<What> {
         What::Scale(defaults()),
         What::Emulator(defaults()),
         What::Endurance(defaults()),
+        What::Doors(defaults()),
         What::Peers(defaults()),
     ]
 }

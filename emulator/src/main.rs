@@ -39,7 +39,11 @@ enum Command {
     Control(command_line::Command),
     /// Be the function app's handler; the emulated Functions host starts it
     #[command(hide = true)]
-    Handler,
+    Handler {
+        /// The handler's own
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -86,7 +90,7 @@ struct Up {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Handler => return keyholder_functions::handler::main(&[]),
+        Command::Handler { arguments } => return keyholder_functions::handler::main(&arguments),
         Command::Demo { seed } => run_demo(seed),
         Command::Up(up) => run_up(up),
         Command::Bench(arguments) => run_bench(arguments),

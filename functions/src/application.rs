@@ -14,6 +14,7 @@ use keyholder::http_client::{self, HttpClient};
 use keyholder::{Settings, azure, telemetry};
 use tokio::net::TcpListener;
 
+use crate::server::{self, Limits};
 use crate::{routes, webhook};
 
 /// A front door, bound to its port and not yet serving.
@@ -88,7 +89,7 @@ impl Application {
     }
 
     /// Serves until `stop` is ready and what is in flight then has been answered.
-    pub async fn run_until(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        axum::serve(self.listener, self.router).with_graceful_shutdown(stop).await
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        server::serve(self.listener, self.router, Limits::of_this_process(), stop).await;
     }
 }

@@ -1,52 +1,49 @@
 //! What becomes of events, whichever front door they came in by.
 
+mod tally;
+
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use futures::future::join_all;
 use keyholder::Verifier;
 use keyholder::error::quoted;
-use keyholder::event::{self, Notice, Upload};
+use keyholder::event::{Notice, Upload};
 use keyholder::reason::{Answer, Reason};
 use keyholder::registry::Registry;
-use keyholder::sweep::Report;
 use keyholder::vault::Vault;
-use serde_json::Value;
-use time::OffsetDateTime;
-use tracing::{Instrument, error, info, info_span};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, error, info_span};
 
+use crate::batch::Delivered;
+use crate::bodies::Bodies;
 use crate::invocation::apart;
+use crate::sweeps::Sweeps;
+use tally::{Kind, Tally};
 
-/// Event Grid sends no more, and an event of Azure Resource Manager has a few kilobytes.
-pub(crate) const MAX_BODY: usize = 1 << 20;
+/// How many uploads are worked on or wait in this process, over all requests: about as many as the verifier takes.
+const AT_ONCE: usize = 1024;
+/// The most lines of an answer.
+const MAX_LINES: usize = 50;
+/// The most characters of a line of an answer.
+const MAX_LINE: usize = 1000;
+/// How many events of one request about registries that are not served are logged one by one.
+const NOT_SERVED: usize = 20;
+/// How many events of one request about the same certificate have a run: of any number that meet, two have one.
+const REPEATED: usize = 2;
 
-/// What became of events: a line for each, and what whoever delivered them is told.
+/// What the front doors of a process share.
+pub(crate) struct Desk<R, V> {
+    pub(crate) verifier: Arc<Verifier<R, V>>,
+    pub(crate) bodies: Bodies,
+    pub(crate) sweeps: Arc<Sweeps>,
+    uploads: Arc<Semaphore>,
+}
+
+/// What became of events: some lines about it, and what whoever delivered them is told.
 pub(crate) struct Handled {
     pub(crate) lines: Vec<String>,
     pub(crate) answer: Answer,
-}
-
-/// Handles events, all at once. They came together, so they are delivered again together: the answer is that
-/// of the one that needs it most.
-pub(crate) async fn handle<R: Registry + 'static, V: Vault + 'static>(
-    verifier: &Arc<Verifier<R, V>>,
-    events: Vec<Value>,
-) -> Handled {
-    // Read first: what an event says besides is not kept for as long as its certificate waits.
-    let handled = events.into_iter().map(|event| {
-        let id = event.get("id").and_then(Value::as_str).map(|id| quoted(id).trim_matches('"').to_owned());
-        handle_one(verifier, id, event::read(&event))
-    });
-    let (lines, answers): (Vec<String>, Vec<Answer>) = join_all(handled).await.into_iter().unzip();
-    Handled { lines, answer: answers.into_iter().max().unwrap_or(Answer::Done) }
-}
-
-/// Looks once for what events missed; `None` if that broke. `since` is when that was last done, if anybody knows.
-pub(crate) async fn sweep<R: Registry + 'static, V: Vault + 'static>(
-    verifier: Arc<Verifier<R, V>>,
-    since: Option<OffsetDateTime>,
-) -> Option<Report> {
-    apart(async move { verifier.sweep(since).await }).await.ok()
 }
 
 /// The HTTP status of an answer.
@@ -54,26 +51,71 @@ pub(crate) fn status(answer: Answer) -> StatusCode {
     StatusCode::from_u16(answer.status()).expect("the table holds statuses of HTTP")
 }
 
-async fn handle_one<R: Registry + 'static, V: Vault + 'static>(
-    verifier: &Arc<Verifier<R, V>>,
+/// An upload that has its place among those that are worked on.
+struct Admitted {
     id: Option<String>,
-    notice: Notice,
-) -> (String, Answer) {
-    let span = info_span!("event", eventId = id);
-    let handled = async {
-        match notice {
-            Notice::Uploaded(upload) => verify(verifier.clone(), upload).await,
-            Notice::Ignored(reason) => {
-                info!(event = "event.ignored", reason, "the event is not about an upload");
-                (format!("ignored: {reason}"), Answer::Done)
-            }
-            Notice::Unreadable(reason) => {
-                error!(event = "event.unreadable", reason, "the event cannot be read");
-                (format!("not understood: {reason}"), Answer::Loud)
+    upload: Upload,
+    place: OwnedSemaphorePermit,
+}
+
+impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
+    pub(crate) fn new(verifier: Arc<Verifier<R, V>>) -> Desk<R, V> {
+        Desk {
+            verifier,
+            bodies: Bodies::default(),
+            sweeps: Arc::default(),
+            uploads: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Handles events, all at once. They came together, so they are delivered again together: the answer is that of
+    /// the one that needs it most. What is not worked on becomes one line of the log for each kind.
+    pub(crate) async fn handle(&self, events: Vec<Delivered>) -> Handled {
+        let (uploads, tally) = self.admit(events);
+        tally.log();
+        let runs = uploads.into_iter().map(|admitted| self.run(admitted));
+        let (mut lines, mut answers): (Vec<String>, Vec<Answer>) = join_all(runs).await.into_iter().unzip();
+        lines.extend(tally.lines());
+        answers.push(tally.answer());
+        bound(&mut lines);
+        Handled { lines, answer: answers.into_iter().max().unwrap_or(Answer::Done) }
+    }
+
+    /// Tells the uploads that are worked on from everything else.
+    fn admit(&self, events: Vec<Delivered>) -> (Vec<Admitted>, Tally) {
+        let (mut admitted, mut tally) = (Vec::new(), Tally::default());
+        for Delivered { id, notice } in events {
+            let id = id.map(|id| quoted(&id).trim_matches('"').to_owned());
+            let upload = match notice {
+                Notice::Uploaded(upload) => upload,
+                Notice::Ignored(reason) => {
+                    tally.add(Kind::Ignored, id, reason);
+                    continue;
+                }
+                Notice::Unreadable(reason) => {
+                    tally.add(Kind::Unreadable, id, reason);
+                    continue;
+                }
+            };
+            let about = upload.id.to_string();
+            if !self.verifier.serves(&upload.id) && tally.of_not_served(NOT_SERVED) {
+                tally.add(Kind::NotServed, id, about);
+            } else if tally.of_certificate(&upload.id, REPEATED) {
+                tally.add(Kind::Repeated, id, about);
+            } else if let Ok(place) = self.uploads.clone().try_acquire_owned() {
+                admitted.push(Admitted { id, upload, place });
+            } else {
+                tally.add(Kind::PutOff, id, about);
             }
         }
-    };
-    handled.instrument(span).await
+        (admitted, tally)
+    }
+
+    async fn run(&self, Admitted { id, upload, place }: Admitted) -> (String, Answer) {
+        let ended = verify(self.verifier.clone(), upload).instrument(info_span!("event", eventId = id)).await;
+        drop(place);
+        ended
+    }
 }
 
 async fn verify<R: Registry + 'static, V: Vault + 'static>(
@@ -96,3 +138,21 @@ async fn verify<R: Registry + 'static, V: Vault + 'static>(
         }
     }
 }
+
+/// The first of the lines, each as far as it may be long.
+fn bound(lines: &mut Vec<String>) {
+    let left = lines.len().saturating_sub(MAX_LINES);
+    lines.truncate(MAX_LINES);
+    for line in lines.iter_mut() {
+        if let Some((end, _)) = line.char_indices().nth(MAX_LINE) {
+            line.truncate(end);
+            line.push('…');
+        }
+    }
+    if left > 0 {
+        lines.push(format!("and {left} more; the log has them"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,10 @@ mod tests {
         sleep(2 * WINDOW).await;
         assert_eq!(written(), []);
         folded.note("much later");
-        assert_eq!(written(), [line(1, "much later")], "after a quiet minute the first is written at once again");
+        assert_eq!(
+            written(),
+            [line(1, "much later")],
+            "after a quiet minute the first is written at once again"
+        );
     }
 }

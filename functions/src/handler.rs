@@ -101,7 +101,7 @@ async fn serve(settings: &Settings, front_door: FrontDoor) -> Result<(), Box<dyn
         proxy = proxies::in_use(settings),
         "the handler listens"
     );
-    application.run_until(stopped).await?;
+    application.run_until(stopped).await;
     info!(event = "app.stopped", "the handler was told to stop");
     Ok(())
 }

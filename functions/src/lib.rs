@@ -3,17 +3,22 @@
 //! Events come in by one of two doors. In Azure Functions a host starts the [`handler`] as a child process and turns
 //! each event into a local `POST`: [`envelope`] knows the form of those, [`routes`] answers them. Everywhere else
 //! Event Grid calls the [`webhook`], which the handler serves too, and [`lambda`] on AWS. Behind both is the same
-//! verifier, wired by [`application`]. The [`cli`] is for people: the same verifier from a shell, once.
+//! verifier, wired by [`application`]. What serves them on a port, and bounds what callers can take, is [`server`]. The [`cli`] is for people: the same verifier from a shell, once.
 
 pub mod application;
+pub mod batch;
+mod bodies;
 pub mod cli;
 mod deliveries;
 pub mod envelope;
+mod folded;
 pub mod handler;
 mod invocation;
 pub mod lambda;
 pub mod routes;
+pub mod server;
 pub mod signals;
+mod sweeps;
 #[cfg(test)]
 mod testing;
 pub mod webhook;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -14,13 +13,20 @@ use keyholder::reason::Answer;
 use keyholder::registry::Registry;
 use keyholder::vault::Vault;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tracing::error;
 
-use crate::deliveries::{self, Handled, MAX_BODY};
-use crate::envelope;
+use crate::bodies::{MAX_BODY, Unread};
+use crate::deliveries::{self, Desk, Handled};
+use crate::envelope::{self, InvalidInvocation};
+use crate::folded::Folded;
 use crate::invocation::Invocation;
+use crate::sweeps::NoSweep;
+
+/// What the routes share.
+struct Routes<R, V> {
+    desk: Desk<R, V>,
+    unreadable: Folded,
+}
 
 /// `GET /` for the host's probe, and one `POST` per function.
 pub fn router<R, V>(verifier: Arc<Verifier<R, V>>) -> Router
@@ -34,8 +40,7 @@ where
         .route("/SweepUnverified", post(sweep_unverified::<R, V>))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(verifier)
+        .with_state(Arc::new(Routes { desk: Desk::new(verifier), unreadable: unreadable() }))
 }
 
 async fn ready() -> Json<Value> {
@@ -54,16 +59,16 @@ async fn not_allowed(method: Method, uri: Uri) -> Response {
 }
 
 async fn verify_on_upload<R: Registry + 'static, V: Vault + 'static>(
-    State(verifier): State<Arc<Verifier<R, V>>>,
+    State(routes): State<Arc<Routes<R, V>>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
     let answer = async {
-        let events = match read(body) {
+        let events = match routes.read(body, envelope::events).await {
             Ok(events) => events,
             Err((status, error)) => return refusal(status, &error),
         };
-        let Handled { lines, answer } = deliveries::handle(&verifier, events).await;
+        let Handled { lines, answer } = routes.desk.handle(events).await;
         match answer {
             Answer::DeliverAgain => refusal(deliveries::status(answer), &lines.join("; ")),
             Answer::Done | Answer::Loud => Json(envelope::answer(&lines)).into_response(),
@@ -73,41 +78,59 @@ async fn verify_on_upload<R: Registry + 'static, V: Vault + 'static>(
 }
 
 async fn sweep_unverified<R: Registry + 'static, V: Vault + 'static>(
-    State(verifier): State<Arc<Verifier<R, V>>>,
+    State(routes): State<Arc<Routes<R, V>>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
     let answer = async {
-        let timer = match read(body) {
-            Ok(timer) => timer,
+        let since = match routes.read(body, envelope::last_fired).await {
+            Ok(since) => since,
             Err((status, error)) => return refusal(status, &error),
         };
-        let since = timer.first().and_then(last_fired);
-        let Some(report) = deliveries::sweep(verifier, since).await else {
-            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the sweep broke; its reason is in the log");
-        };
-        Json(envelope::answer(&[report.to_string()])).into_response()
+        let desk = &routes.desk;
+        match desk.sweeps.run(desk.verifier.clone(), since).await {
+            Ok(report) => Json(envelope::answer(&[report.to_string()])).into_response(),
+            Err(none) => refusal(no_sweep(none), &none.to_string()),
+        }
     };
     Invocation::begin("SweepUnverified", &headers).run(answer).await
 }
 
-/// When the timer last fired. The host writes year 1 for never.
-fn last_fired(timer: &Value) -> Option<OffsetDateTime> {
-    let last = timer.pointer("/ScheduleStatus/Last")?.as_str()?;
-    OffsetDateTime::parse(last, &Rfc3339).ok().filter(|last| last.year() > 1)
+/// The status of a sweep that was none.
+pub(crate) fn no_sweep(none: NoSweep) -> StatusCode {
+    match none {
+        NoSweep::Broke => StatusCode::INTERNAL_SERVER_ERROR,
+        NoSweep::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
-/// The payload of an invocation; for what is none, the status and what is wrong with it.
-fn read(body: Result<Bytes, BytesRejection>) -> Result<Vec<Value>, (StatusCode, String)> {
-    let body = body.map_err(|rejected| match rejected.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            (StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {MAX_BODY} bytes"))
-        }
-        status => (status, "the body could not be read".to_owned()),
-    })?;
-    envelope::events(&body).map_err(|invalid| {
-        error!(event = "invocation.unreadable", reason = %invalid, "this is no invocation");
-        (StatusCode::BAD_REQUEST, invalid.to_string())
+impl<R, V> Routes<R, V> {
+    /// The payload of an invocation; for what is none, the status and what is wrong with it.
+    async fn read<T>(
+        &self,
+        body: Body,
+        read: impl FnOnce(&[u8]) -> Result<T, InvalidInvocation>,
+    ) -> Result<T, (StatusCode, String)> {
+        let body = self.desk.bodies.read(body).await.map_err(|unread| match unread {
+            Unread::TooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {MAX_BODY} bytes"))
+            }
+            Unread::BrokeOff => (StatusCode::BAD_REQUEST, "the body could not be read".to_owned()),
+        })?;
+        read(&body.bytes).map_err(|invalid| {
+            self.unreadable.note(&invalid.to_string());
+            let status = match invalid {
+                InvalidInvocation::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            (status, invalid.to_string())
+        })
+    }
+}
+
+fn unreadable() -> Folded {
+    Folded::new(|count, reason| {
+        error!(event = "invocation.unreadable", reason, count, "this is no invocation");
     })
 }
 

@@ -80,7 +80,8 @@ impl Limits {
     pub fn of_this_process() -> Limits {
         let limits = Limits::default();
         let files = std::fs::read_to_string("/proc/self/limits").ok().and_then(|text| open_files(&text));
-        let connections = files.map_or(limits.connections, |files| limits.connections.min((files / 2).max(1)));
+        let connections =
+            files.map_or(limits.connections, |files| limits.connections.min((files / 2).max(1)));
         Limits { connections, ..limits }
     }
 }
@@ -102,12 +103,17 @@ impl Default for Log {
     fn default() -> Self {
         Log {
             closed: Folded::new(|count, reason| {
-                warn!(event = "connections.closed", reason, count, "connections were closed before an answer");
+                warn!(
+                    event = "connections.closed",
+                    reason, count, "connections were closed before an answer"
+                );
             }),
             not_accepted: Folded::new(|count, reason| {
                 error!(
                     event = "connections.refused",
-                    reason, count, "the system accepts no connection; see its limit of open files (ulimit -n)"
+                    reason,
+                    count,
+                    "the system accepts no connection; see its limit of open files (ulimit -n)"
                 );
             }),
         }
@@ -241,7 +247,7 @@ fn service(
     hyper::Request<Incoming>,
     Response = hyper::Response<Body>,
     Error = EvictedError,
-    Future: Future<Output = Result<hyper::Response<Body>, EvictedError>>,
+    Future: Future<Output = Result<hyper::Response<Body>, EvictedError>> + Send,
 > {
     let router = TowerToHyperService::new(router);
     service_fn(move |request: hyper::Request<Incoming>| {
@@ -251,7 +257,8 @@ fn service(
             router.call(request.map(arriving))
         });
         async move {
-            let response = answer.ok_or(EvictedError)?.await.unwrap_or_else(|never: Infallible| match never {});
+            let response =
+                answer.ok_or(EvictedError)?.await.unwrap_or_else(|never: Infallible| match never {});
             connection.answered();
             Ok(response)
         }

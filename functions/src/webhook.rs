@@ -20,9 +20,8 @@ mod question;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
@@ -37,16 +36,28 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tracing::{error, info};
 
-use crate::deliveries::{self, Handled, MAX_BODY};
+use crate::bodies::{MAX_BODY, Unread};
+use crate::deliveries::{self, Desk, Handled};
+use crate::folded::Folded;
 use crate::invocation::Invocation;
-use question::Question;
+use crate::routes::no_sweep;
+use question::{NotUnderstood, Question};
 
 /// Where a caller puts the secret, unless it is in the query as `code`.
 const KEY_HEADER: &str = "x-functions-key";
 
 struct Front<R, V> {
-    verifier: Arc<Verifier<R, V>>,
+    desk: Desk<R, V>,
     webhook: Webhook,
+    refused: Arc<Refused>,
+}
+
+/// What is logged about callers who are turned away, each kind once a minute at most.
+struct Refused {
+    without_secret: Folded,
+    without_token: Folded,
+    unannounced: Folded,
+    not_understood: Folded,
 }
 
 /// The routes, for those whom the settings let in.
@@ -55,8 +66,9 @@ where
     R: Registry + 'static,
     V: Vault + 'static,
 {
-    let admitted = from_fn_with_state(webhook.clone(), admit);
-    let event_grid = from_fn_with_state(bearer.map(Arc::new), admit_event_grid);
+    let refused = Arc::new(Refused::default());
+    let admitted = from_fn_with_state((webhook.clone(), refused.clone()), admit);
+    let event_grid = from_fn_with_state((bearer.map(Arc::new), refused.clone()), admit_event_grid);
     Router::new()
         .route("/eventgrid", post(deliver::<R, V>).route_layer(event_grid).options(consent::<R, V>))
         .route("/sweep", post(sweep::<R, V>))
@@ -64,8 +76,7 @@ where
         .route("/", get(ready))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Arc::new(Front { verifier, webhook }))
+        .with_state(Arc::new(Front { desk: Desk::new(verifier), webhook, refused }))
 }
 
 async fn ready() -> Json<Value> {
@@ -73,15 +84,15 @@ async fn ready() -> Json<Value> {
 }
 
 /// Before a byte of the body is read.
-async fn admit(State(webhook): State<Webhook>, request: Request, next: Next) -> Response {
+async fn admit(
+    State((webhook, refused)): State<(Webhook, Arc<Refused>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     if offered(request.uri(), request.headers()).is_some_and(|secret| webhook.secrets.admit(&secret)) {
         return next.run(request).await;
     }
-    error!(
-        event = "webhook.refused",
-        reason = "the secret is missing or wrong",
-        "a caller was turned away; if it was Event Grid, it does not come again"
-    );
+    refused.without_secret.note("the secret is missing or wrong");
     let error = format!(
         "the secret is missing or wrong; it is one of KEYHOLDER_WEBHOOK_SECRET, as ?code= or in the header {KEY_HEADER}"
     );
@@ -90,7 +101,7 @@ async fn admit(State(webhook): State<Webhook>, request: Request, next: Next) -> 
 
 /// After the secret, and before a byte of the body is read too.
 async fn admit_event_grid(
-    State(bearer): State<Option<Arc<Bearer>>>,
+    State((bearer, refused)): State<(Option<Arc<Bearer>>, Arc<Refused>)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -100,7 +111,7 @@ async fn admit_event_grid(
         Ok(()) => return next.run(request).await,
         Err(problem) => problem,
     };
-    error!(event = "webhook.refused", reason = %problem, "the token is not taken");
+    refused.without_token.note(&problem.to_string());
     let status = match problem {
         NotTaken::Refused(_) => StatusCode::UNAUTHORIZED,
         // Nothing is wrong with the caller, so it is to come again.
@@ -120,20 +131,20 @@ fn offered(uri: &Uri, headers: &HeaderMap) -> Option<String> {
 async fn deliver<R: Registry + 'static, V: Vault + 'static>(
     State(front): State<Arc<Front<R, V>>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejected) if rejected.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+    let question = match front.desk.bodies.read(body).await {
+        Ok(body) => question::read(&headers, &body.bytes),
+        Err(Unread::TooLarge) => {
             let error = format!("the body has more than {MAX_BODY} bytes, which Event Grid does not send");
             return refusal(StatusCode::PAYLOAD_TOO_LARGE, &error);
         }
-        Err(_) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "the body broke off"),
+        Err(Unread::BrokeOff) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "the body broke off"),
     };
-    match question::read(&headers, &body) {
+    match question {
         Ok(Question::Validation { subscription, code }) => front.validate(&subscription, &code),
         Ok(Question::Events(events)) => {
-            let handled = deliveries::handle(&front.verifier, events);
+            let handled = front.desk.handle(events);
             let Handled { lines, answer } = Invocation::begin("eventgrid", &headers).run(handled).await;
             (deliveries::status(answer), Json(json!({ "events": lines }))).into_response()
         }
@@ -142,8 +153,12 @@ async fn deliver<R: Registry + 'static, V: Vault + 'static>(
             Json(json!({})).into_response()
         }
         Err(not_understood) => {
-            error!(event = "webhook.refused", reason = %not_understood, "the request is not understood");
-            refusal(StatusCode::BAD_REQUEST, &not_understood.to_string())
+            front.refused.not_understood.note(&not_understood.to_string());
+            let status = match not_understood {
+                NotUnderstood::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            refusal(status, &not_understood.to_string())
         }
     }
 }
@@ -155,7 +170,7 @@ async fn consent<R: Registry + 'static, V: Vault + 'static>(
 ) -> Response {
     let named = question::text(&headers, "aeg-subscription-name");
     if let Some(name) = named.filter(|name| !front.webhook.subscriptions.has(name)) {
-        return unannounced(name);
+        return front.refused.unannounced(name);
     }
     let Some(origin) = question::origin(&headers) else {
         let error = "WebHook-Request-Origin is not Event Grid's; only Event Grid delivers here";
@@ -175,30 +190,49 @@ async fn sweep<R: Registry + 'static, V: Vault + 'static>(
     State(front): State<Arc<Front<R, V>>>,
     headers: HeaderMap,
 ) -> Response {
-    let sweep = deliveries::sweep(front.verifier.clone(), None);
+    let sweep = front.desk.sweeps.run(front.desk.verifier.clone(), None);
     match Invocation::begin("sweep", &headers).run(sweep).await {
-        Some(report) => Json(json!({ "sweep": report.to_string() })).into_response(),
-        None => refusal(StatusCode::INTERNAL_SERVER_ERROR, "the sweep broke; its reason is in the log"),
+        Ok(report) => Json(json!({ "sweep": report.to_string() })).into_response(),
+        Err(none) => refusal(no_sweep(none), &none.to_string()),
     }
 }
 
 impl<R, V> Front<R, V> {
     fn validate(&self, subscription: &str, code: &str) -> Response {
         if !self.webhook.subscriptions.has(subscription) {
-            return unannounced(subscription);
+            return self.refused.unannounced(subscription);
         }
         info!(event = "webhook.joined", subscription, "the event subscription may deliver here");
         Json(json!({ "validationResponse": code })).into_response()
     }
 }
 
-fn unannounced(subscription: &str) -> Response {
-    let error = format!(
-        "the event subscription {} may not deliver here; if it may, add its name to KEYHOLDER_WEBHOOK_SUBSCRIPTIONS",
-        quoted(subscription)
-    );
-    error!(event = "webhook.refused", reason = error, "the event subscription is not one of ours");
-    refusal(StatusCode::FORBIDDEN, &error)
+impl Refused {
+    fn unannounced(&self, subscription: &str) -> Response {
+        let error = format!(
+            "the event subscription {} may not deliver here; if it may, add its name to \
+             KEYHOLDER_WEBHOOK_SUBSCRIPTIONS",
+            quoted(subscription)
+        );
+        self.unannounced.note(&error);
+        refusal(StatusCode::FORBIDDEN, &error)
+    }
+}
+
+impl Default for Refused {
+    fn default() -> Self {
+        macro_rules! line {
+            ($message:literal) => {
+                Folded::new(|count, reason| error!(event = "webhook.refused", reason, count, $message))
+            };
+        }
+        Refused {
+            without_secret: line!("a caller was turned away; if it was Event Grid, it does not come again"),
+            without_token: line!("the token is not taken"),
+            unannounced: line!("the event subscription is not one of ours"),
+            not_understood: line!("the request is not understood"),
+        }
+    }
 }
 
 async fn unknown(uri: Uri) -> Response {

@@ -202,7 +202,11 @@ mod tests {
             event["data"]["claims"] = member.clone();
             assert!(matches!(read(&event), Notice::Uploaded(_)), "{member}: {:?}", read(&event));
             event["data"]["resourceUri"] = member.clone();
-            assert!(matches!(read(&event), Notice::Uploaded(_)), "no resourceUri is none: {:?}", read(&event));
+            assert!(
+                matches!(read(&event), Notice::Uploaded(_)),
+                "no resourceUri is none: {:?}",
+                read(&event)
+            );
             event["data"]["operationName"] = member.clone();
             assert!(matches!(read(&event), Notice::Ignored(_)), "{member}: {:?}", read(&event));
         }

@@ -84,8 +84,8 @@ impl Pieces {
 
     /// The invocation, read.
     pub(crate) fn upload(&self) -> Upload {
-        let events = envelope::events(&self.invocation).expect("it is an invocation");
-        match event::read(&events[0]) {
+        let mut events = envelope::events(&self.invocation).expect("it is an invocation");
+        match events.remove(0).notice {
             Notice::Uploaded(upload) => upload,
             other => panic!("{other:?}"),
         }

@@ -17,6 +17,7 @@ macro_rules! say {
 
 mod cloud;
 mod fault_matrix;
+mod hostile;
 mod interleavings;
 mod kills;
 mod outages;
@@ -26,6 +27,7 @@ mod scale_out;
 mod schedules;
 mod soak;
 mod uploads_of_our_own;
+mod webhook;
 
 /// Says what does not depend on chance, and sees to it that the documentation says the same.
 pub(crate) fn say_as_documented(line: &str) {

@@ -101,7 +101,11 @@ impl Process {
 
     /// Resident memory of the handler in KiB, where the system tells.
     pub(crate) fn handler_memory(&self) -> Option<u64> {
-        let pid = self.azure.functions_host().handler_pid()?;
+        resident(self.azure.functions_host().handler_pid()?)
+    }
+
+    /// Resident memory of a process in KiB, where the system tells.
+    pub(crate) fn resident(pid: u32) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()

@@ -1,5 +1,6 @@
 //! Many uploads through the real process, with mixed faults and duplicates: none lost, none proven twice, none
-//! stuck, and a handler that does not grow.
+//! stuck, and a handler that does not grow. Once as the Functions host has it, and once as the webhook, with hostile
+//! callers beside Event Grid.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -7,7 +8,9 @@ use std::time::Instant;
 use keyholder_emulator::faults::{Calls, Effect, Fault};
 use keyholder_emulator::operation::Operation;
 
+use crate::hostile::Hostile;
 use crate::process::Process;
+use crate::webhook::Webhook;
 
 /// In continuous integration; `KEYHOLDER_SOAK=10000` is the full run.
 const UPLOADS: usize = 300;
@@ -35,8 +38,24 @@ const MIX: [(Operation, Effect); 10] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_upload_is_lost_doubled_or_stuck_and_memory_stays_flat() {
-    let uploads = std::env::var("KEYHOLDER_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(UPLOADS);
     let process = Process::start(SEED).await;
+    soak(&process, "soak", || process.handler_memory()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_callers_at_the_webhook_keep_no_upload_from_being_verified() {
+    let process = Process::start(SEED).await;
+    let webhook = Webhook::start(&process).await;
+    let hostile = Hostile::begin(webhook.address());
+    soak(&process, "soak at the webhook", || webhook.memory()).await;
+    let tried = hostile.end().await;
+    say!("soak at the webhook: hostile callers beside it: {tried:?}; {} lines of log", webhook.lines());
+    assert!(tried.values().all(|count| *count > 0), "each kind of them was there");
+    assert!(webhook.is_running(), "it ended");
+}
+
+async fn soak(process: &Process, what: &str, memory: impl Fn() -> Option<u64>) {
+    let uploads = std::env::var("KEYHOLDER_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(UPLOADS);
     process.keep("any").await;
     process.emulator().with(|world, _| {
         for (number, (operation, effect)) in MIX.into_iter().enumerate() {
@@ -58,19 +77,19 @@ async fn no_upload_is_lost_doubled_or_stuck_and_memory_stays_flat() {
         }
         under_way.push_back(name);
         if under_way.len() == AT_ONCE {
-            finish(&process, under_way.pop_front().unwrap()).await;
+            finish(process, under_way.pop_front().unwrap()).await;
         }
         if number == uploads / 10 {
-            after_first = process.handler_memory();
+            after_first = memory();
         }
     }
     for name in under_way {
-        finish(&process, name).await;
+        finish(process, name).await;
     }
     let hits = process.emulator().look(|world, _| world.faults.hits());
-    let (memory, took) = (process.handler_memory(), begun.elapsed().as_secs_f32());
+    let (memory, took) = (memory(), begun.elapsed().as_secs_f32());
     say!(
-        "soak: seed {SEED}, {uploads} uploads, {hits} faults met, {duplicates} duplicates, {took:.0} s; handler \
+        "{what}: seed {SEED}, {uploads} uploads, {hits} faults met, {duplicates} duplicates, {took:.0} s; handler \
          memory {after_first:?} KiB after a tenth, {memory:?} KiB at the end"
     );
     assert!(hits > 0, "nothing was put to the test");

@@ -83,6 +83,17 @@ fn the_emulator_answers_after_its_start_and_through_a_run_of_every_kind_of_reque
 }
 
 #[test]
+fn good_deliveries_are_answered_beside_hostile_callers() {
+    let sections = measured(&["doors", "--connections=50", "--bodies=2", "--handler", HANDLER]);
+    let rows = sections["doors"].as_array().unwrap();
+    assert_eq!(rows.len(), 9, "{rows:#?}");
+    for row in rows {
+        assert!(row["good_ms"]["max"].as_f64() > Some(0.0), "{row:#}");
+        assert!(row["log_lines"].as_u64() < Some(1000), "{row:#}");
+    }
+}
+
+#[test]
 fn the_peers_verify_what_keyholder_verifies() {
     let peers = || {
         vaults_are_found()?;

@@ -21,7 +21,7 @@ const SEED: u64 = 20_261_123;
 
 type Body = fn(&[u8]);
 
-const BODIES: [(&str, Body); 12] = [
+const BODIES: [(&str, Body); 13] = [
     ("arm_answer", bodies::arm_answer),
     ("arm_list", bodies::arm_list),
     ("bearer_token", bodies::bearer_token),
@@ -34,6 +34,7 @@ const BODIES: [(&str, Body); 12] = [
     ("key_vault_answer", bodies::key_vault_answer),
     ("pem_secret", bodies::pem_secret),
     ("pfx_secret", bodies::pfx_secret),
+    ("webhook_front_door", bodies::webhook_front_door),
 ];
 
 #[test]
@@ -66,6 +67,11 @@ fn mutated_ids_and_events_keep_every_promise() {
     for name in ["certificate_id", "cloud_event", "event_grid_event", "host_envelope"] {
         keeps_every_promise(name, 300);
     }
+}
+
+#[test]
+fn mutated_requests_keep_every_promise() {
+    keeps_every_promise("webhook_front_door", 150);
 }
 
 #[test]

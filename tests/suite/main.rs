@@ -15,6 +15,7 @@ mod demo;
 mod event_grid;
 mod failures;
 mod finding;
+mod front_doors;
 mod fuzz_smoke;
 mod harness;
 mod identities;

@@ -31,10 +31,23 @@ async fn a_panic_fails_its_own_invocation_and_leaves_the_process_serving() {
     assert_eq!(ask(&handler, "GET", "/", String::new()).await.0, 200);
 }
 
+fn megabyte_of_zeros() -> String {
+    let zeros = vec!["0"; (MAX_BODY - 100) / 2].join(",");
+    format!(r#"{{"Data":{{"event":[{zeros}]}}}}"#)
+}
+
 #[tokio::test]
 async fn what_is_no_invocation_is_refused_with_the_reason() {
     let rows = [
         ("over 1 MiB", "POST", "/VerifyOnUpload", " ".repeat(MAX_BODY + 1), 413, "more than"),
+        (
+            "half a million events",
+            "POST",
+            "/VerifyOnUpload",
+            megabyte_of_zeros(),
+            413,
+            "more than 5000 events",
+        ),
         ("another method", "GET", "/VerifyOnUpload", String::new(), 405, "POST"),
         ("another function", "POST", "/verifyonupload", invocation("x"), 404, "POST /VerifyOnUpload"),
         ("no JSON", "POST", "/VerifyOnUpload", "hello".into(), 400, "not an invocation"),

@@ -3,7 +3,10 @@
 
 use axum::http::{HeaderMap, header};
 use keyholder::error::{one_line, quoted};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::batch::{self, Delivered, InvalidBatch};
 
 /// Who may ask for the CloudEvents handshake: Event Grid, in each Azure cloud.
 const ORIGINS: [&str; 5] = [
@@ -24,7 +27,7 @@ pub(super) enum Question {
         code: String,
     },
     /// Here are events.
-    Events(Vec<Value>),
+    Events(Vec<Delivered>),
     /// The event subscription was deleted; no answer is asked for.
     Farewell,
 }
@@ -34,6 +37,8 @@ pub(super) enum Question {
 pub(super) enum NotUnderstood {
     #[error("the body is not JSON: {}", one_line(&.0.to_string()))]
     NotJson(#[from] serde_json::Error),
+    #[error(transparent)]
+    TooMany(InvalidBatch),
     #[error("the body is neither an event nor an array of events")]
     NotEvents,
     #[error("the handshake has no data.validationCode")]
@@ -52,7 +57,7 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Question, NotUnde
     match kind.map(str::to_ascii_lowercase).as_deref() {
         Some("subscriptionvalidation") => Ok(Question::Validation {
             subscription: text(headers, "aeg-subscription-name").unwrap_or_default().to_owned(),
-            code: code(serde_json::from_slice(body)?).ok_or(NotUnderstood::NoCode)?,
+            code: code(body)?,
         }),
         Some("notification") => events(body),
         // The word of the documentation, and that of the Functions host.
@@ -74,10 +79,14 @@ pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn events(body: &[u8]) -> Result<Question, NotUnderstood> {
-    match serde_json::from_slice(body)? {
-        Value::Array(events) => Ok(Question::Events(events)),
-        event @ Value::Object(_) => Ok(Question::Events(vec![event])),
-        _ => Err(NotUnderstood::NotEvents),
+    if !matches!(batch::first_byte(body), Some(b'[' | b'{')) {
+        serde_json::from_slice::<&RawValue>(body)?;
+        return Err(NotUnderstood::NotEvents);
+    }
+    match batch::items(body, batch::event) {
+        Ok(events) => Ok(Question::Events(events)),
+        Err(InvalidBatch::NotJson(error)) => Err(NotUnderstood::NotJson(error)),
+        Err(too_many @ InvalidBatch::TooMany) => Err(NotUnderstood::TooMany(too_many)),
     }
 }
 
@@ -88,22 +97,46 @@ fn is_cloud_event(headers: &HeaderMap) -> bool {
 }
 
 /// The one event of a handshake is an array, or, in a form of old, an object whose data is JSON in a string.
-fn code(body: Value) -> Option<String> {
-    let event = match body {
-        Value::Array(events) => events.into_iter().next()?,
-        event => event,
+fn code(body: &[u8]) -> Result<String, NotUnderstood> {
+    let codes = batch::items(body, |event| serde_json::from_str::<Handshake>(event.get()).ok());
+    let handshake = match codes {
+        Ok(codes) => codes.into_iter().next().flatten(),
+        Err(InvalidBatch::NotJson(error)) => return Err(NotUnderstood::NotJson(error)),
+        Err(InvalidBatch::TooMany) => None,
     };
-    let code = match event.get("data")? {
-        Value::String(data) => serde_json::from_str::<Value>(data).ok()?.get("validationCode")?.clone(),
-        data => data.get("validationCode")?.clone(),
+    let code = match handshake.map(|handshake| handshake.data) {
+        Some(Challenge::Object { validation_code }) => Some(validation_code),
+        Some(Challenge::Text(text)) => {
+            serde_json::from_str::<Challenge>(&text).ok().and_then(|challenge| match challenge {
+                Challenge::Object { validation_code } => Some(validation_code),
+                Challenge::Text(_) => None,
+            })
+        }
+        None => None,
     };
-    code.as_str().map(str::to_owned)
+    code.ok_or(NotUnderstood::NoCode)
+}
+
+#[derive(Deserialize)]
+struct Handshake {
+    data: Challenge,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Challenge {
+    #[serde(rename_all = "camelCase")]
+    Object {
+        validation_code: String,
+    },
+    Text(String),
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::{HeaderName, HeaderValue};
-    use serde_json::json;
+    use serde_json::value::to_raw_value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -159,8 +192,9 @@ mod tests {
             ("batch", cloud("Application/CloudEvents-Batch+JSON"), json!([one]), vec![one.clone()]),
         ];
         for (name, headers, body, expected) in rows {
+            let expected = expected.iter().map(|event| batch::event(&to_raw_value(event).expect("JSON")));
             let read = read(&headers, body.to_string().as_bytes()).expect(name);
-            assert_eq!(read, Question::Events(expected), "{name}");
+            assert_eq!(read, Question::Events(expected.collect()), "{name}");
         }
     }
 

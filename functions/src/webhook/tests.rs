@@ -137,6 +137,7 @@ async fn a_sweep_that_breaks_leaves_the_process_serving() {
 async fn what_is_no_event_is_refused_with_the_reason() {
     let rows = [
         ("over 1 MiB", "POST", "/eventgrid", " ".repeat(MAX_BODY + 1), 413, "more than"),
+        ("half a million events", "POST", "/eventgrid", megabyte_of_zeros(), 413, "more than 5000 events"),
         ("no JSON", "POST", "/eventgrid", "hello".to_owned(), 400, "not JSON"),
         ("another method", "PUT", "/eventgrid", String::new(), 405, "posts to /eventgrid"),
         ("another path", "POST", "/", upload("x").to_string(), 405, "posts to /eventgrid"),
@@ -147,6 +148,10 @@ async fn what_is_no_event_is_refused_with_the_reason() {
         let error = answer["error"].as_str().expect("it says why");
         assert!(found == status && error.contains(words), "{name}: {found} {error}");
     }
+}
+
+fn megabyte_of_zeros() -> String {
+    format!("[{}]", vec!["0"; (MAX_BODY - 1) / 2].join(","))
 }
 
 /// A body that broke off may come whole the next time, and Event Grid takes 400 for final.

@@ -44,8 +44,18 @@ pub const EVENTS: &[Event] = &[
     },
     Event {
         name: "invocation.unreadable",
-        meaning: "The host sent something that is no invocation.",
-        fields: &["reason"],
+        meaning: "The host sent something that is no invocation. Written once a minute at most.",
+        fields: &["reason", "count"],
+    },
+    Event {
+        name: "connections.closed",
+        meaning: "Connections took too long or were too many, and were closed. Written once a minute at most.",
+        fields: &["reason", "count"],
+    },
+    Event {
+        name: "connections.refused",
+        meaning: "The system let the handler accept no connection. Written once a minute at most.",
+        fields: &["reason", "count"],
     },
     Event {
         name: "webhook.joined",
@@ -55,18 +65,33 @@ pub const EVENTS: &[Event] = &[
     Event { name: "webhook.left", meaning: "An event subscription was deleted.", fields: &[] },
     Event {
         name: "webhook.refused",
-        meaning: "A request to the webhook was turned away.",
-        fields: &["reason"],
+        meaning: "A request to the webhook was turned away. Each kind is written once a minute at most.",
+        fields: &["reason", "count"],
     },
     Event {
         name: "event.ignored",
-        meaning: "An event is not about an uploaded certificate.",
-        fields: &["reason"],
+        meaning: "An event is not about an uploaded certificate. One line for all of a request.",
+        fields: &["reason", "count"],
     },
     Event {
         name: "event.unreadable",
-        meaning: "An event claims to be about an upload and cannot be read.",
-        fields: &["reason"],
+        meaning: "An event claims to be about an upload and cannot be read. One line for all of a request.",
+        fields: &["reason", "count"],
+    },
+    Event {
+        name: "event.denied",
+        meaning: "After 20 events of a request about registries that are not allowed, there were more of them.",
+        fields: &["reason", "count"],
+    },
+    Event {
+        name: "event.repeated",
+        meaning: "More than two events of a request are about the same certificate; two have a run.",
+        fields: &["reason", "count"],
+    },
+    Event {
+        name: "event.put-off",
+        meaning: "Too many uploads came at once; these events are delivered again.",
+        fields: &["reason", "count"],
     },
     Event {
         name: "verification.waiting",
@@ -167,7 +192,8 @@ pub const FIELDS: &[Field] = &[
     field("thumbprint", "string", "SHA-1, 40 hex digits", "Of the CA certificate."),
     field("outcome", "string", "a name of the table of outcomes", "How the run ended."),
     field("answer", "string", "done, loud, deliver-again", "What the host was told then."),
-    field("reason", "string", "a sentence", "Why."),
+    field("reason", "string", "a sentence", "Why. Where the line stands for several, of the first of them."),
+    field("count", "number", "count, from 1", "How many the line stands for."),
     field("remedy", "string", "a command or a sentence", "What a person does about it."),
     field(
         "attempt",

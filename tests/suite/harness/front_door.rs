@@ -43,7 +43,7 @@ pub(crate) struct FrontDoor {
 }
 
 enum Program {
-    Server(#[allow(dead_code)] Child),
+    Server(Child),
     Lambda(Lambda),
 }
 
@@ -56,8 +56,23 @@ impl FrontDoor {
     }
 
     async fn server(cloud: &Cloud) -> FrontDoor {
-        let mut command = Command::from(programs::program(programs::HANDLER));
-        command.args(["--webhook", "127.0.0.1:0"]).envs(settings(cloud)).kill_on_drop(true);
+        let mut command = programs::program(programs::HANDLER);
+        command.args(["--webhook", "127.0.0.1:0"]);
+        FrontDoor::start(command, cloud).await
+    }
+
+    /// The webhook, or, without its arguments, the custom handler, allowed to have so many files open.
+    pub(crate) async fn with_few_files(cloud: &Cloud, files: usize, arguments: &[&str]) -> FrontDoor {
+        let mut command = programs::program("/bin/sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        command.args(["-c", &limited, programs::HANDLER]).args(arguments);
+        command.env("FUNCTIONS_CUSTOMHANDLER_PORT", "0");
+        FrontDoor::start(command, cloud).await
+    }
+
+    async fn start(command: std::process::Command, cloud: &Cloud) -> FrontDoor {
+        let mut command = Command::from(command);
+        command.envs(settings(cloud)).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let log = watch::Sender::default();
         let mut readers = JoinSet::new();
@@ -84,6 +99,14 @@ impl FrontDoor {
             }
         });
         FrontDoor { url: lambda.url(), log, program: Program::Lambda(lambda), _readers: readers }
+    }
+
+    /// The process, where it is one.
+    pub(crate) fn pid(&self) -> u32 {
+        match &self.program {
+            Program::Server(child) => child.id().expect("it runs"),
+            Program::Lambda(_) => panic!("this one is a function"),
+        }
     }
 
     /// The function, where it is one.
