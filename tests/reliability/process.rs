@@ -104,13 +104,6 @@ impl Process {
         resident(self.azure.functions_host().handler_pid()?)
     }
 
-    /// Resident memory of a process in KiB, where the system tells.
-    pub(crate) fn resident(pid: u32) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().trim_end_matches(" kB").parse().ok()
-    }
-
     pub(crate) fn is_verified(&self, name: &str) -> bool {
         self.emulator().look(|world, _| is_verified(world, name))
     }
@@ -169,4 +162,11 @@ impl Process {
 pub(crate) fn is_verified(world: &World, name: &str) -> bool {
     let certificate = world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
     certificate.is_some_and(|certificate| certificate.is_verified())
+}
+
+/// Resident memory of a process in KiB, where the system tells.
+pub(crate) fn resident(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }

@@ -65,7 +65,10 @@ async fn ask(data: &[u8]) -> Vec<u8> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        read = timeout(PATIENCE, reader.read_to_end(&mut answers)) => _ = read.expect("the connection ends"),
+        read = timeout(PATIENCE, reader.read_to_end(&mut answers)) => {
+            // A reset is an end as well.
+            let _ = read.expect("the connection ends");
+        }
         () = asking => {}
     }
     serving.await.expect("serving does not panic");
