@@ -22,7 +22,7 @@ pub enum InvalidBatch {
     /// It is no JSON.
     #[error(transparent)]
     NotJson(#[from] serde_json::Error),
-    /// It is an array of more than anybody sends.
+    /// It is an array of more events than Event Grid sends.
     #[error("more than {MAX_EVENTS} events in one body; Event Grid sends no more at once")]
     TooMany,
 }

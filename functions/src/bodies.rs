@@ -42,7 +42,7 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// Reads a body to its end. How long that may take is decided by whoever drives the connection.
+    /// Reads a body to its end. The server of the connection decides how long that may take.
     pub(crate) async fn read(&self, body: Body) -> Result<Whole<'_>, Unread> {
         if body.size_hint().lower() > MAX_BODY as u64 {
             return Err(Unread::TooLarge);

@@ -25,8 +25,8 @@ use tally::{Kind, Tally};
 const AT_ONCE: usize = 1024;
 /// The most lines of an answer.
 const MAX_LINES: usize = 50;
-/// The most characters of a line of an answer.
-const MAX_LINE: usize = 1000;
+/// The most characters of a line of an answer: enough for a refusal of Azure's with the command that fixes it.
+const MAX_LINE: usize = 4000;
 /// How many events of one request about registries that are not served are logged one by one.
 const NOT_SERVED: usize = 20;
 /// How many events of one request about the same certificate have a run: of any number that meet, two have one.
@@ -40,7 +40,7 @@ pub(crate) struct Desk<R, V> {
     uploads: Arc<Semaphore>,
 }
 
-/// What became of events: some lines about it, and what whoever delivered them is told.
+/// What became of events: some lines about it, and what their caller is told.
 pub(crate) struct Handled {
     pub(crate) lines: Vec<String>,
     pub(crate) answer: Answer,

@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(counting.registry().lists(), 2);
         assert_eq!(asked.iter().filter(|swept| swept.is_ok()).count(), WAITING);
         assert!(asked.iter().all(|swept| !matches!(swept, Err(NoSweep::Broke))));
-        assert!(sweeps.run(counting.clone(), None).await.is_ok(), "whoever asks later is answered again");
+        assert!(sweeps.run(counting.clone(), None).await.is_ok(), "a later caller is answered again");
         assert_eq!(counting.registry().lists(), 3);
     }
 

@@ -84,7 +84,7 @@ fn the_emulator_answers_after_its_start_and_through_a_run_of_every_kind_of_reque
 
 #[test]
 fn good_deliveries_are_answered_beside_hostile_callers() {
-    let sections = measured(&["doors", "--connections=50", "--bodies=2", "--handler", HANDLER]);
+    let sections = measured(&["doors", "--held=20", "--connections=50", "--bodies=2", "--handler", HANDLER]);
     let rows = sections["doors"].as_array().unwrap();
     assert_eq!(rows.len(), 9, "{rows:#?}");
     for row in rows {

@@ -96,7 +96,7 @@ async fn hostile(door: &FrontDoor, bytes: &str) -> Vec<TcpStream> {
 async fn stands(port: Port) {
     let cloud = Cloud::start().await;
     let door = FrontDoor::with_few_files(&cloud, FILES, port.arguments).await;
-    port.answers_in_time(&door, "nobody else is there").await;
+    port.answers_in_time(&door, "no hostile caller is there").await;
 
     let large = port.head(1 << 20) + &" ".repeat(20 << 10);
     let scenes = [

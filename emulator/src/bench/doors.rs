@@ -24,8 +24,7 @@ use super::stage::{Scene, Stage};
 use crate::local_azure::certificate_id;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
-/// How many hostile connections are held at once; the program may open 1,024 files, as a service of systemd's.
-const HELD: usize = 1_100;
+/// What the program may open, as a service of systemd's.
 const FILES: usize = 1_024;
 const DELIVERIES: usize = 20;
 /// A delivery that takes longer failed.
@@ -33,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    /// Hostile connections that are held at once
+    #[arg(long, default_value_t = 1_100)]
+    held: usize,
     /// Connections that are opened and left, one after the other
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
@@ -58,8 +60,9 @@ pub(super) async fn measure(
     let mut section = Section::new(
         "doors",
         format!(
-            "{DELIVERIES} good deliveries to the webhook while hostile callers are there, {HELD} connections of theirs \
-             at once; it may open {FILES} files; peak memory and lines of the log since its start"
+            "{DELIVERIES} good deliveries to the webhook while hostile callers are there, {} connections of theirs \
+             at once; it may open {FILES} files; peak memory and lines of the log since its start",
+            arguments.held
         ),
     );
     let stage = Stage::start(&Scene::new(handler, 1)).await?;
@@ -72,18 +75,18 @@ pub(super) async fn measure(
     let unreadable = format!("[{}]", vec!["0"; 5_000].join(","));
     let scenes = [
         ("none", 0, String::new()),
-        ("idle", HELD, String::new()),
-        ("slow headers", HELD, "POST /eventgrid HTTP/1.1\r\nhost: x\r\nx-fun".to_owned()),
-        ("slow bodies", HELD, head(&with_secret, 1_000) + "["),
-        ("slow large bodies", HELD, head(&with_secret, 1 << 20) + &" ".repeat(20 << 10)),
-        ("without the secret", HELD, head("", 2) + "[]"),
+        ("idle", arguments.held, String::new()),
+        ("slow headers", arguments.held, "POST /eventgrid HTTP/1.1\r\nhost: x\r\nx-fun".to_owned()),
+        ("slow bodies", arguments.held, head(&with_secret, 1_000) + "["),
+        ("slow large bodies", arguments.held, head(&with_secret, 1 << 20) + &" ".repeat(20 << 10)),
+        ("without the secret", arguments.held, head("", 2) + "[]"),
         ("1 MiB of [0,0,…]", arguments.bodies, head(&with_secret, zeros.len()) + &zeros),
         ("5,000 unreadable events", arguments.bodies, head(&with_secret, unreadable.len()) + &unreadable),
         ("opened and left", arguments.connections, String::new()),
     ];
     for (callers, sent, bytes) in scenes {
         say(&format!("doors: {callers}, {sent}"));
-        let hostile = webhook.attack(sent, bytes);
+        let hostile = webhook.attack(sent, arguments.held, bytes);
         let good = webhook.deliveries().await?;
         // They stay until all of them were there.
         drop(hostile.await);
@@ -132,7 +135,7 @@ impl Webhook {
     }
 
     /// Opens so many connections, sends the same over each, and holds the last of them.
-    fn attack(&self, connections: usize, bytes: String) -> JoinHandle<VecDeque<TcpStream>> {
+    fn attack(&self, connections: usize, most: usize, bytes: String) -> JoinHandle<VecDeque<TcpStream>> {
         let address = self.address.clone();
         tokio::spawn(async move {
             let mut held = VecDeque::new();
@@ -141,7 +144,7 @@ impl Webhook {
                 // It may be closed before all of it is sent.
                 let _ = connection.write_all(bytes.as_bytes()).await;
                 held.push_back(connection);
-                if held.len() > HELD {
+                if held.len() > most {
                     held.pop_front();
                 }
             }

@@ -24,7 +24,7 @@ pub(super) enum Stage {
     Evicted,
 }
 
-/// A connection: its stage is changed by what passes through it, and by whoever needs its place.
+/// A connection: its stage is changed by what passes through it, and when its place is needed.
 #[derive(Debug)]
 pub(super) struct Connection {
     limits: Limits,

@@ -172,7 +172,7 @@ async fn told_to_stop_it_closes_what_is_idle_and_answers_what_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_waited_for_longest_makes_room() {
+async fn the_connection_that_waits_longest_for_its_caller_makes_room() {
     let places = Arc::new(Places::new(limits()));
     let (first, _) = places.take().await;
     sleep(Duration::from_secs(1)).await;

@@ -103,7 +103,7 @@ impl Body for Arriving {
     }
 }
 
-/// It was read to its end, or nobody wants the rest.
+/// It was read to its end, or the rest is not needed.
 impl Drop for Arriving {
     fn drop(&mut self) {
         self.connection.complete();

@@ -89,7 +89,7 @@ fn contains(data: &[u8], text: &str) -> bool {
     data.windows(text.len()).any(|window| from_utf8(window) == Ok(text))
 }
 
-/// A registry without certificates, and a vault that nobody asks.
+/// A registry without certificates, and a vault that is not asked.
 struct Nothing;
 
 impl Registry for Nothing {
