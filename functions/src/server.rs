@@ -64,7 +64,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections: 512,
+            connections: 256,
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(10),

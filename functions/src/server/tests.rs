@@ -59,7 +59,7 @@ fn the_limits_leave_the_functions_host_time_and_memory_bounded() {
     let limits = Limits::default();
     assert!(limits.idle >= Duration::from_secs(90), "the host keeps a connection for 62 to 68 s");
     assert!(limits.head <= Duration::from_secs(10) && limits.body <= Duration::from_secs(10));
-    assert!(limits.connections <= 512 && MAX_HEAD <= 16 << 10);
+    assert!(limits.connections <= 256 && MAX_HEAD <= 16 << 10);
     assert!(limits.stop > Duration::from_secs(25), "a verification may take as long");
 }
 
@@ -70,7 +70,7 @@ fn half_of_the_open_files_are_for_callers() {
     assert_eq!(open_files(described), Some(256));
     assert_eq!(open_files("Max open files            unlimited            unlimited            files"), None);
     assert_eq!(open_files(""), None);
-    assert!((1..=512).contains(&Limits::of_this_process().connections));
+    assert!((1..=256).contains(&Limits::of_this_process().connections));
 }
 
 #[tokio::test(start_paused = true)]
