@@ -148,14 +148,19 @@ async fn without_a_proxy_the_first_line_says_so() {
 #[tokio::test]
 async fn a_proxy_that_cannot_be_used_is_named_with_what_would_be_right() {
     let (cloud, socks) = (Cloud::start().await, format!("socks5://operator:{PASSWORD}@127.0.0.1:1080"));
-    let mut command = Command::from(program(KEYHOLDER));
-    command.args(["doctor"]).envs(cloud.azure().app_settings().iter().cloned());
-    command.env("ALL_PROXY", socks).env("NO_PROXY", "");
-    let (code, stdout, stderr) = result(&command.output().await.unwrap());
-    let said = format!("{stdout}{stderr}");
+    let run = async |no_proxy: &str| {
+        let mut command = Command::from(program(KEYHOLDER));
+        command.args(["doctor"]).envs(cloud.azure().app_settings().iter().cloned());
+        command.env("ALL_PROXY", &socks).env("NO_PROXY", no_proxy);
+        let (code, stdout, stderr) = result(&command.output().await.unwrap());
+        (code, format!("{stdout}{stderr}"))
+    };
+    let (code, said) = run("").await;
     assert_ne!(code, Some(0), "{said}");
     for expected in ["socks5://127.0.0.1:1080", "http://host:port", "NO_PROXY"] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     assert!(!said.contains(PASSWORD), "{said}");
+    let (_, said) = run("localhost,127.0.0.1").await;
+    assert!(!said.contains("socks5"), "what is excepted needs no proxy: {said}");
 }

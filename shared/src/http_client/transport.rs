@@ -37,7 +37,8 @@ const AGENT: &str = concat!("keyholder/", env!("CARGO_PKG_VERSION"));
 const CLEANSE_PLAINTEXT: SslOptions = SslOptions::from_bits_retain(1 << 1);
 
 type Tcp = HttpConnector<LocalhostAware>;
-type Tls<C> = HttpsConnector<C>;
+type Tls = HttpsConnector<Tcp>;
+type Tunnelled = HttpsConnector<Tunnel<Tls>>;
 
 /// The client. Its half with TLS may not be there yet; every clone is the same one.
 #[derive(Clone)]
@@ -49,8 +50,9 @@ pub(super) struct Transport {
 
 #[derive(Clone)]
 struct WithTls {
-    direct: Sender<Tls<Tcp>>,
-    tunnelled: Option<Sender<Tls<Tunnel<Tls<Tcp>>>>>,
+    direct: Sender<Tls>,
+    /// If there is a proxy; why not, if it is none that can be used. Hosts of `NO_PROXY` are reached all the same.
+    tunnelled: Option<Result<Sender<Tunnelled>, Unbuilt>>,
 }
 
 /// Why there is no client.
@@ -95,11 +97,11 @@ impl HttpClient for Transport {
         if request.url().scheme() != "https" {
             return self.plain.send(request).await;
         }
-        let with_tls = self.with_tls().await;
-        let with_tls = with_tls.map_err(|unbuilt| Error::with_error(ErrorKind::Other, unbuilt, "no TLS"))?;
+        let unbuilt = |unbuilt: Unbuilt| Error::with_message(ErrorKind::Other, unbuilt.to_string());
+        let with_tls = self.with_tls().await.map_err(unbuilt)?;
         match with_tls.tunnelled {
             Some(tunnelled) if self.proxies.on_the_way_to(request.url()).is_some() => {
-                tunnelled.send(request).await
+                tunnelled.map_err(unbuilt)?.send(request).await
             }
             _ => with_tls.direct.send(request).await,
         }
@@ -125,7 +127,7 @@ impl WithTls {
             };
             Ok(Sender::new(layer.layer(tunnel)))
         });
-        Ok(WithTls { direct: Sender::new(layer.layer(tcp(false))), tunnelled: tunnelled.transpose()? })
+        Ok(WithTls { direct: Sender::new(layer.layer(tcp(false))), tunnelled })
     }
 }
 
