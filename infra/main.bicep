@@ -20,6 +20,9 @@ param registries array
 @minLength(1)
 param vaults array
 
+@description('Ids of the keys that may sign: the id of the vault with /keys/NAME behind it. None: all keys of the vaults, which then should hold nothing but CAs for these DPS instances.')
+param signingKeys array = []
+
 @description('What may be done with CA keys: have them sign in the vault, or also pull them out of secrets.')
 @allowed([
   'sign-in-vault'
@@ -27,7 +30,7 @@ param vaults array
 ])
 param keyAccess string = 'sign-in-vault'
 
-@description('Whether the app has an identity that outlives it, or one that is made and deleted with it.')
+@description('Whether the app signs with an identity that outlives it, or one that is made and deleted with it.')
 @allowed([
   'user-assigned'
   'system-assigned'
@@ -78,6 +81,12 @@ param logRetentionDays int = 90
 @description('Ids of the action groups that are told of denials and failures. None: they show in the portal only.')
 param alertActionGroups array = []
 
+@description('Whether the audit log of the vaults is kept with the log of the app, and an alert is raised when anyone else has a key of the vaults sign.')
+param watchKeys bool = true
+
+@description('Object ids of those who may have keys of the vaults sign without an alert: whoever issues certificates with these CAs.')
+param otherSigners array = []
+
 var token = uniqueString(subscription().id, name, location)
 var appName = '${name}-${token}'
 var tags = {
@@ -127,6 +136,18 @@ module storage 'modules/storage.bicep' = {
   }
 }
 
+module hostAccess 'modules/host-access.bicep' = {
+  scope: group
+  params: {
+    storageName: storage.outputs.name
+    packageContainer: storage.outputs.packageContainer
+    stateContainer: storage.outputs.stateContainer
+    keysContainer: storage.outputs.keysContainer
+    insightsName: observability.outputs.insightsName
+    principalId: app.outputs.hostPrincipalId
+  }
+}
+
 module app 'modules/app.bicep' = {
   scope: group
   params: {
@@ -164,9 +185,31 @@ module vaultAccess 'modules/vault-access.bicep' = [for id in vaultGroups: {
     appName: appName
     principalId: app.outputs.principalId
     vaults: vaults
+    signingKeys: signingKeys
     keyAccess: keyAccess
   }
 }]
+
+module vaultLogs 'modules/vault-logs.bicep' = [for id in vaultGroups: if (watchKeys) {
+  scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+  params: {
+    appName: appName
+    vaults: vaults
+    workspaceId: observability.outputs.workspaceId
+  }
+}]
+
+module keyWatch 'modules/key-watch.bicep' = if (watchKeys) {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    workspaceName: observability.outputs.workspaceName
+    principalId: app.outputs.principalId
+    otherSigners: otherSigners
+    actionGroups: alertActionGroups
+  }
+}
 
 @description('Resource group of the app; azd finds the app in it.')
 output AZURE_RESOURCE_GROUP string = group.name

@@ -1,5 +1,6 @@
-// The function app: one plan, one app with the custom runtime, and an identity that may use its own storage and
-// write its own logs. What it may do with DPS and Key Vault is in registry-access.bicep and vault-access.bicep.
+// The function app: one plan, one app with the custom runtime, and two identities. The host's fetches the package, keeps
+// the host's state and writes logs (host-access.bicep). The app's has the CA keys sign (registry-access.bicep and
+// vault-access.bicep), and no role on anything in this resource group.
 
 @description('Name of the function app, and of what belongs to it.')
 param name string
@@ -19,7 +20,7 @@ param packageContainer string
 @description('Name of the Application Insights resource that takes the logs.')
 param insightsName string
 
-@description('Which kind of identity the app has.')
+@description('Which kind of identity the app signs with.')
 @allowed([
   'user-assigned'
   'system-assigned'
@@ -57,10 +58,6 @@ param instanceMemoryMB int
 @description('The most instances at a time.')
 param maximumInstanceCount int
 
-// Built-in roles have the same ids everywhere.
-var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
-var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
-
 var userAssigned = identity == 'user-assigned'
 var clientId = userAssigned ? own!.properties.clientId : ''
 var principalId = userAssigned ? own!.properties.principalId : app.identity.principalId
@@ -71,6 +68,12 @@ resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
 
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
+}
+
+resource host 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${name}-host'
+  location: location
+  tags: tags
 }
 
 resource own 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = if (userAssigned) {
@@ -103,10 +106,14 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   identity: userAssigned ? {
     type: 'UserAssigned'
     userAssignedIdentities: {
+      '${host.id}': {}
       '${own.id}': {}
     }
   } : {
-    type: 'SystemAssigned'
+    type: 'SystemAssigned, UserAssigned'
+    userAssignedIdentities: {
+      '${host.id}': {}
+    }
   }
   properties: {
     serverFarmId: plan.id
@@ -126,11 +133,9 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         storage: {
           type: 'blobContainer'
           value: '${storage.properties.primaryEndpoints.blob}${packageContainer}'
-          authentication: userAssigned ? {
+          authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: own.id
-          } : {
-            type: 'SystemAssignedIdentity'
+            userAssignedIdentityResourceId: host.id
           }
         }
       }
@@ -143,8 +148,9 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       appSettings: concat([
         { name: 'AzureWebJobsStorage__accountName', value: storage.name }
         { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
+        { name: 'AzureWebJobsStorage__clientId', value: host.properties.clientId }
         { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: insights.properties.ConnectionString }
-        { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: userAssigned ? 'ClientId=${clientId};Authorization=AAD' : 'Authorization=AAD' }
+        { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: 'ClientId=${host.properties.clientId};Authorization=AAD' }
         { name: 'KEYHOLDER_REGISTRIES', value: registries }
         { name: 'KEYHOLDER_VAULTS', value: vaults }
         { name: 'KEYHOLDER_KEY_ACCESS', value: keyAccess }
@@ -155,7 +161,6 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         { name: 'KEYHOLDER_LOG', value: log }
         { name: 'KEYHOLDER_SWEEP_SCHEDULE', value: sweepSchedule }
       ], userAssigned ? [
-        { name: 'AzureWebJobsStorage__clientId', value: clientId }
         { name: 'AZURE_CLIENT_ID', value: clientId }
       ] : [])
     }
@@ -177,28 +182,11 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   }
 }
 
-resource hostKeepsItsState 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: storage
-  name: guid(storage.id, name, storageBlobDataOwner)
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageBlobDataOwner)
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-  }
-}
-
-resource appWritesLogs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: insights
-  name: guid(insights.id, name, monitoringMetricsPublisher)
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', monitoringMetricsPublisher)
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-  }
-}
-
 @description('Id of the function app.')
 output id string = app.id
 
-@description('Object id of the identity of the app.')
+@description('Object id of the identity that fetches the package, keeps the state of the host and writes logs.')
+output hostPrincipalId string = host.properties.principalId
+
+@description('Object id of the identity that has CA keys sign.')
 output principalId string = principalId

@@ -39,5 +39,11 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
+@description('Id of the workspace.')
+output workspaceId string = workspace.id
+
+@description('Name of the workspace.')
+output workspaceName string = workspace.name
+
 @description('Name of the Application Insights resource.')
 output insightsName string = insights.name

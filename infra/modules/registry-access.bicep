@@ -41,7 +41,7 @@ resource registry 'Microsoft.Devices/provisioningServices@2022-12-12' existing =
 
 resource appProvesPossession 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (id, index) in registries: if (startsWith(toLower(id), prefix)) {
   scope: registry[index]
-  name: guid(id, appName, role.name)
+  name: guid(id, principalId, role.name)
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.name)
     principalId: principalId

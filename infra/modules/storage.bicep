@@ -1,5 +1,6 @@
-// What the Functions host keeps: the app's package, the locks of its timer, its own function keys. It has no
-// account keys that work, so nothing can be handed a connection string.
+// What the Functions host keeps: the app's package, the locks of its timer, its own function keys, each in a container
+// of its own. Roles are given at the containers, in host-access.bicep. The account has no keys that work, so nothing
+// can be handed a connection string.
 
 @description('Name of the storage account.')
 @minLength(3)
@@ -30,7 +31,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    // The app has no virtual network, so it comes from outside too. What keeps others out is that only its identity
+    // The host has no virtual network, so it comes from outside too. What keeps others out is that only its identity
     // has a role here.
     publicNetworkAccess: 'Enabled'
     networkAcls: {
@@ -56,6 +57,15 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
       name: 'app-package'
     }
 
+    // The host makes these two by itself where it may. Here it may not: its roles are at containers that exist.
+    resource state 'containers' = {
+      name: 'azure-webjobs-hosts'
+    }
+
+    resource functionKeys 'containers' = {
+      name: 'azure-webjobs-secrets'
+    }
+
     // Used by events.bicep, where it can be.
     resource deadLetters 'containers' = {
       name: 'dead-letters'
@@ -71,3 +81,9 @@ output name string = account.name
 
 @description('Name of the container that the app is deployed from.')
 output packageContainer string = account::blobs::package.name
+
+@description('Name of the container that the Functions host keeps its locks and timers in.')
+output stateContainer string = account::blobs::state.name
+
+@description('Name of the container that the Functions host keeps its function keys in.')
+output keysContainer string = account::blobs::functionKeys.name

@@ -2,6 +2,7 @@
 //! each has a breach that it has to notice.
 
 mod bicep;
+mod identities;
 mod project;
 mod rules;
 
@@ -12,10 +13,14 @@ use keyholder::{Settings, config};
 use project::Project;
 
 const APP: &str = "infra/modules/app.bicep";
+const ACCESS_OF_HOST: &str = "infra/modules/host-access.bicep";
 const EVENTS: &str = "infra/modules/event-source.bicep";
+const LOGS: &str = "infra/modules/vault-logs.bicep";
+const MAIN: &str = "infra/main.bicep";
 const REGISTRY: &str = "infra/modules/registry-access.bicep";
 const STORAGE: &str = "infra/modules/storage.bicep";
 const VAULT: &str = "infra/modules/vault-access.bicep";
+const WATCH: &str = "infra/modules/key-watch.bicep";
 
 /// The actions and data actions that the deployed roles grant; the latter with those for reading secrets, or without.
 pub(crate) fn granted(reads_secrets: bool) -> (Vec<String>, Vec<String>) {
@@ -69,7 +74,7 @@ fn every_rule_notices_its_breach() {
         ),
         (VAULT, "keyAccess == 'read-secret' ? [", "true ? [", "depends on the wrong thing"),
         (
-            APP,
+            ACCESS_OF_HOST,
             "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
             "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
             "not one of the built-in",
@@ -89,7 +94,7 @@ fn every_rule_notices_its_breach() {
             "value: listAccountSas(storage.id, '2025-06-01', {})",
             "listAccountSas hands out",
         ),
-        (APP, "'SystemAssignedIdentity'", "'StorageAccountConnectionString'", "is about a shared key"),
+        (APP, "'UserAssignedIdentity'", "'StorageAccountConnectionString'", "is about a shared key"),
         (
             EVENTS,
             "deadLetterWithResourceIdentity: deadLetters ? {",
@@ -103,6 +108,53 @@ fn every_rule_notices_its_breach() {
             "DisableLocalAuth",
         ),
         (APP, "httpsOnly: true", "httpsOnly: false", "httpsOnly"),
+        // Identities: the one that signs has nothing to do with the package, and a name is one of its principal.
+        (
+            MAIN,
+            "app.outputs.hostPrincipalId",
+            "app.outputs.principalId",
+            "host-access.bicep gives its roles to",
+        ),
+        (APP, "userAssignedIdentityResourceId: host.id", "userAssignedIdentityResourceId: own.id", "own.id"),
+        (
+            APP,
+            "'AzureWebJobsStorage__clientId', value: host.properties.clientId",
+            "'AzureWebJobsStorage__clientId', value: clientId",
+            "AzureWebJobsStorage__clientId is",
+        ),
+        (
+            APP,
+            "'AZURE_CLIENT_ID', value: clientId",
+            "'AZURE_CLIENT_ID', value: host.properties.clientId",
+            "AZURE_CLIENT_ID is",
+        ),
+        (
+            APP,
+            "resource plan 'Microsoft.Web/serverfarms",
+            "resource plan 'Microsoft.Authorization/roleAssignments",
+            "in their own modules",
+        ),
+        (
+            ACCESS_OF_HOST,
+            "scope: account::blobs::state\n",
+            "scope: account\n",
+            "at the whole storage account",
+        ),
+        (VAULT, "guid(id, principalId, role.name)", "guid(id, appName, role.name)", "lacks the principal"),
+        // Keys one by one, and who uses them.
+        (
+            VAULT,
+            "vaults/certificates/read'",
+            "vaults/certificates/read'\n 'Microsoft.KeyVault/vaults/keys/sign/action'",
+            "not a role of its own",
+        ),
+        (VAULT, "if (empty(signingKeys) && ", "if (true && ", "the right to sign is given at"),
+        (VAULT, "scope: key[index]", "scope: vault[index]", "the right to sign is given at"),
+        (LOGS, "'AuditEvent'", "'AllMetrics'", "needs category: 'AuditEvent'"),
+        (LOGS, "workspaceId: workspaceId", "workspaceId: appName", "needs workspaceId"),
+        (WATCH, "\"KeySign\"", "\"SecretGet\"", "KeySign"),
+        (WATCH, "'SIGNERS', signers)", "'SIGNERS', '')", "needs 'SIGNERS'"),
+        (MAIN, "= if (watchKeys) {", "= if (false) {", "is not deployed by watchKeys"),
         // Events.
         (EVENTS, "ResourceWriteSuccess", "ResourceActionSuccess", "includedEventTypes of the subscription"),
         (EVENTS, "certificates/write", "certificates/delete", "values of the subscription"),

@@ -38,6 +38,25 @@ async fn cloud_without(action: Option<&str>, key_access: &str) -> Cloud {
     Cloud::start_from(options).await
 }
 
+/// A cloud whose app may have one key alone sign, and find certificates in the whole vault.
+async fn cloud_with_key(key: &str) -> Cloud {
+    let (actions, data_actions) = infrastructure::granted(false);
+    let (signs, finds): (Vec<_>, Vec<_>) =
+        data_actions.iter().map(String::as_str).partition(|action| action.contains("/keys/sign/"));
+    assert_eq!((signs.len(), finds.is_empty()), (1, false), "{data_actions:?}");
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}");
+    let vault = Scope::at(&format!("{group}/providers/Microsoft.KeyVault/vaults/{VAULT}"));
+    let one_key = Scope::at(&format!("{group}/providers/Microsoft.KeyVault/vaults/{VAULT}/keys/{key}"));
+    let (app, mut rbac) = (Principal::function_app(), Rbac::on());
+    let registry = Role::new("Keyholder registry", actions.iter().map(String::as_str), []);
+    rbac.assign(&app, registry, Scope::at(&group));
+    rbac.assign(&app, Role::new("Keyholder vault", [], finds), vault);
+    rbac.assign(&app, Role::new("Keyholder signing", [], signs), one_key);
+    let mut options = options();
+    options.world = World { rbac, ..options.world };
+    Cloud::start_from(options).await
+}
+
 /// Everything the app does: a CA is uploaded, with its key in the vault or in a secret, and then the sweep looks for
 /// others in the resource group.
 async fn run(cloud: &Cloud, key_access: &str) {
@@ -97,6 +116,21 @@ async fn without_any_one_of_their_actions_the_app_fails_and_names_it() {
         };
         assert!(fails, "without {action}, {key_access}:\n{}", cloud.story());
     }
+}
+
+#[tokio::test]
+async fn the_right_to_sign_at_a_single_key_is_enough_for_it_and_for_no_other() {
+    let cloud = cloud_with_key(CA).await;
+    run(&cloud, "sign-in-vault").await;
+    assert!(cloud.certificate(CA, |certificate| certificate.is_verified()), "{}", cloud.story());
+
+    let cloud = cloud_with_key("another-ca").await;
+    run(&cloud, "sign-in-vault").await;
+    assert!(!cloud.certificate(CA, |certificate| certificate.is_verified()), "{}", cloud.story());
+    let (log, _) = cloud.azure().functions_host().follow();
+    let refused =
+        |line: &&Line| line.text.contains("access-refused") && line.text.contains("keys/sign/action");
+    assert!(log.iter().any(|line| refused(&line)), "{}", cloud.story());
 }
 
 #[test]

@@ -29,7 +29,15 @@ pub(super) struct Resource<'t> {
 pub(super) struct Module<'t> {
     /// Relative to the template.
     pub(super) path: &'t str,
+    pub(super) node: Node<'t>,
     pub(super) parameters: Vec<&'t str>,
+}
+
+impl Resource<'_> {
+    /// What the template calls it.
+    pub(super) fn name<'a>(&self, template: &Template<'a>) -> Option<&'a str> {
+        Some(template.text(self.node.named_child(0)?))
+    }
 }
 
 impl<'a> Template<'a> {
@@ -104,6 +112,7 @@ impl<'a> Template<'a> {
             let names = given.unwrap_or_default().into_iter().filter_map(|property| property.named_child(0));
             Some(Module {
                 path: self.text(path).trim_matches('\''),
+                node,
                 parameters: names.map(|name| self.text(name)).collect(),
             })
         });

@@ -7,6 +7,7 @@ use std::path::Path;
 use keyholder::{config, event, permissions};
 
 use super::bicep::Template;
+use super::identities;
 use super::project::{Project, root};
 
 /// App settings that belong to the Functions host, not to us.
@@ -40,10 +41,28 @@ type Violations = Vec<String>;
 
 pub(super) fn all(project: &Project) -> Violations {
     let templates = project.templates();
-    let of_each: [fn(&Template<'_>) -> Violations; 7] =
-        [syntax, descriptions, secrets, switches, dead_letters, wildcards, built_in_roles];
+    let of_each: [fn(&Template<'_>) -> Violations; 9] = [
+        syntax,
+        descriptions,
+        secrets,
+        switches,
+        dead_letters,
+        wildcards,
+        built_in_roles,
+        identities::containers,
+        identities::names,
+    ];
     let of_templates = of_each.iter().flat_map(|rule| templates.iter().flat_map(rule));
-    let of_all: [fn(&[Template<'_>]) -> Violations; 4] = [roles, events, app_settings, modules];
+    let of_all: [fn(&[Template<'_>]) -> Violations; 8] = [
+        roles,
+        events,
+        app_settings,
+        modules,
+        identities::principals,
+        identities::settings,
+        identities::keys,
+        identities::watch,
+    ];
     let of_the_set = of_all.iter().flat_map(|rule| rule(&templates));
     let of_the_rest = parameter_files(project, &templates).into_iter().chain(azure_yaml(project));
     of_templates.chain(of_the_set).chain(of_the_rest).collect()
@@ -146,7 +165,7 @@ pub(super) fn granted(templates: &[Template<'_>]) -> Granted {
     granted
 }
 
-/// Two roles are defined, and they say what the code says.
+/// Three roles are defined, and they say what the code says.
 fn roles(templates: &[Template<'_>]) -> Violations {
     let Granted { actions, data_actions, for_secrets, conditions } = granted(templates);
     let others = conditions.iter().filter(|condition| !condition.ends_with(": keyAccess == 'read-secret'"));
