@@ -6,6 +6,21 @@ use keyholder::telemetry::fields::{EVENTS, FIELDS};
 pub(super) const PAGE: &str = include_str!("../../../docs/telemetry.md");
 const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
 const ALERTS: &str = include_str!("../../../infra/modules/alerts.bicep");
+const KEY_WATCH: &str = include_str!("../../../infra/modules/key-watch.bicep");
+
+/// Columns of the tables `AZKVAuditLogs` and `AppTraces` that are asked for, as Microsoft documents them.
+const COLUMNS: &[&str] = &[
+    "CallerIpAddress",
+    "ClientInfo",
+    "CorrelationId",
+    "HttpStatusCode",
+    "Identity",
+    "Message",
+    "OperationName",
+    "RequestUri",
+    "TimeGenerated",
+];
+const TABLES: &[&str] = &["AZKVAuditLogs", "AppTraces"];
 
 /// The queries of a page: its fenced blocks of that language.
 fn queries(page: &str) -> Vec<&str> {
@@ -22,15 +37,52 @@ fn check(query: &str) {
         read += 1;
     }
     assert!(read > 0, "the query reads no field: {query}");
-    for quoted in query.split('"').skip(1).step_by(2).filter(|text| text.contains('.') && !text.contains(' '))
-    {
+    for quoted in query.split('"').skip(1).step_by(2).filter(|text| is_event_like(text)) {
         assert!(EVENTS.iter().any(|event| event.name == quoted), "there is no event {quoted:?}: {query}");
     }
-    for quoted in query.split('"').skip(1).step_by(2).filter(|text| text.contains('-')) {
+    for quoted in query.split('"').skip(1).step_by(2).filter(|text| text.contains('-') && text.len() > 1) {
         let answers = ["deliver-again"];
         let known = answers.contains(&quoted) || Reason::ALL.iter().any(|reason| reason.name() == quoted);
         assert!(known, "there is no outcome or answer {quoted:?}: {query}");
     }
+}
+
+fn is_event_like(text: &str) -> bool {
+    text.contains('.') && !text.contains([' ', '/'])
+}
+
+/// Checks what a query takes from the vaults' audit log: tables and columns are the words that begin in upper case.
+fn check_columns(query: &str) {
+    let outside_texts: String = query.split('"').step_by(2).collect::<Vec<_>>().join(" ");
+    let words = outside_texts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let words: Vec<&str> = words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase())).collect();
+    assert!(words.contains(&"AZKVAuditLogs"), "{query}");
+    for word in words {
+        assert!(TABLES.contains(&word) || COLUMNS.contains(&word), "there is no column {word:?}: {query}");
+    }
+}
+
+#[test]
+fn signatures_are_asked_for_by_columns_that_exist_and_joined_by_the_client_request_id() {
+    let watch: Vec<&str> = KEY_WATCH.split("'''").skip(1).step_by(2).collect();
+    assert_eq!(watch.len(), 1);
+    check_columns(watch[0]);
+    let joined: Vec<&str> =
+        queries(PAGE).into_iter().filter(|query| query.contains("AZKVAuditLogs")).collect();
+    assert_eq!(joined.len(), 1, "{joined:?}");
+    check_columns(joined[0]);
+    let both_sides = ["line.traceId", "CorrelationId", "line.key", "RequestUri", "line.tbsSha256"];
+    assert!(both_sides.iter().all(|part| joined[0].contains(part)), "{joined:?}");
+    assert!(joined[0].contains("join kind=leftouter announced on request, key"), "{joined:?}");
+    // Both name the signer in the same way.
+    let signer = |query: &str| query.lines().find(|line| line.contains("extend signer")).map(str::to_owned);
+    assert_eq!(signer(watch[0]), signer(joined[0]));
+}
+
+#[test]
+#[should_panic(expected = "there is no column \"RequestUrl\"")]
+fn a_query_with_a_column_that_does_not_exist_is_found() {
+    check_columns("AZKVAuditLogs | project RequestUrl");
 }
 
 #[test]
