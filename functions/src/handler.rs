@@ -47,7 +47,10 @@ pub fn main(arguments: &[String]) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let read = match arguments.as_slice() {
         ["--help" | "-h"] => return say(HELP),
-        ["--version" | "-V"] => return say(concat!("handler ", env!("CARGO_PKG_VERSION"), "\n")),
+        ["--version" | "-V"] => {
+            let openssl = keyholder::built_in::openssl_version();
+            return say(&format!("handler {}, OpenSSL {openssl}\n", env!("CARGO_PKG_VERSION")));
+        }
         [] => for_functions_host(),
         ["--webhook", address] => for_webhook(address),
         _ => Err(format!("The arguments {arguments:?} are not understood.\n\n{HELP}")),

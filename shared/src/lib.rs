@@ -11,6 +11,7 @@
 mod ahead;
 pub mod azure;
 pub mod bearer;
+pub mod built_in;
 pub mod ca;
 pub mod certificate_id;
 pub mod config;
