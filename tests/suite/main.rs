@@ -37,6 +37,7 @@ mod rights;
 mod runbook;
 mod settings;
 mod shell;
+mod supply_chain;
 mod sweeps;
 mod telemetry;
 mod uploads;

@@ -4,7 +4,7 @@
 //! Without it the package is made here of the handler under test, which is a debug build for this machine, and what
 //! can only be said of the real one is skipped, loudly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,9 +15,11 @@ use flate2::bufread::DeflateDecoder;
 use keyholder::{Settings, config};
 use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_package::cold_start::{self, ColdStart};
-use keyholder_package::{App, Requirements};
+use keyholder_package::notices::{self, NOTICES};
+use keyholder_package::sbom::{self, SBOM};
+use keyholder_package::{App, Linked, Requirements, compiler};
 use rawzip::ZipArchive;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::cloud;
 use crate::harness::programs::{HANDLER, result};
@@ -46,7 +48,12 @@ fn made() -> Option<Vec<u8>> {
 
 /// The same with a handler that is quickly packed.
 fn made_here() -> Vec<u8> {
-    App::assemble(&repository(), b"#!/bin/sh\n".to_vec()).unwrap().zip().unwrap()
+    with_documents(App::assemble(&repository(), b"#!/bin/sh\n".to_vec()).unwrap()).zip().unwrap()
+}
+
+fn with_documents(app: App) -> App {
+    let linked = Linked::of(&repository()).unwrap();
+    app.with(SBOM, sbom::document(&linked)).with(NOTICES, notices::document(&linked).unwrap())
 }
 
 fn unpacked(zip: &[u8]) -> BTreeMap<String, Packed> {
@@ -75,6 +82,8 @@ fn the_zip_is_laid_out_as_the_functions_host_wants_it() {
         .collect();
     expected.insert("handler".to_owned(), 0o100_777);
     expected.insert("host.json".to_owned(), 0o100_666);
+    expected.insert(SBOM.to_owned(), 0o100_666);
+    expected.insert(NOTICES.to_owned(), 0o100_666);
     let modes: BTreeMap<String, u32> = files.iter().map(|(path, file)| (path.clone(), file.mode)).collect();
     assert_eq!(modes, expected);
     assert!(files.values().all(|file| file.made_by_unix), "the host goes by the modes only then");
@@ -104,27 +113,130 @@ fn the_same_app_is_the_same_bytes() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    assert_eq!(zip, App::assemble(copy.path(), b"#!/bin/sh\n".to_vec()).unwrap().zip().unwrap());
-    assert_ne!(zip, App::assemble(copy.path(), b"#!/bin/sh".to_vec()).unwrap().zip().unwrap());
+    let packed = |handler: &[u8]| App::assemble(copy.path(), handler.to_vec()).unwrap();
+    assert_eq!(zip, with_documents(packed(b"#!/bin/sh\n")).zip().unwrap());
+    assert_ne!(zip, with_documents(packed(b"#!/bin/sh")).zip().unwrap());
+}
+
+/// Says, past the test runner, which keeps what a test that succeeds has printed to itself, what was not looked at.
+fn skipped(what: &str) {
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: {what}; for that: {} && {PACKAGE}={} cargo test --package keyholder-tests --test suite package",
+        keyholder_package::COMMAND,
+        keyholder_package::ZIP
+    );
 }
 
 #[test]
 fn the_handler_starts_on_the_oldest_functions_image() {
-    let Some(zip) = made() else {
-        // Past the test runner, which keeps what a test that succeeds has printed to itself.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: whether the packaged handler suits the Functions images; for that: {} && {PACKAGE}={} cargo test \
-             --package keyholder-tests --test suite package",
-            keyholder_package::COMMAND,
-            keyholder_package::ZIP
-        );
-        return;
-    };
+    let Some(zip) = made() else { return skipped("whether the packaged handler suits the Functions images") };
     let requirements = Requirements::read(&unpacked(&zip)["handler"].bytes).unwrap();
     assert!(requirements.suits_every_image(), "{requirements:?}");
     assert!(requirements.missing_libraries().is_empty(), "{requirements:?}");
     assert!(requirements.is_stripped, "{requirements:?}");
+}
+
+/// Every crate that Cargo links is in the bill of materials, with what it needs, and OpenSSL with the version that is
+/// inside and the name its vulnerabilities are filed under.
+#[test]
+fn the_bill_of_materials_lists_every_crate_and_openssl() {
+    let zip = made().unwrap_or_else(made_here);
+    let files = unpacked(&zip);
+    let bill: Value = serde_json::from_slice(&files[SBOM].bytes).unwrap();
+    assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&json!("CycloneDX"), &json!("1.5")));
+    assert_eq!(bill["metadata"]["component"]["name"], "keyholder-functions");
+    let components = bill["components"].as_array().unwrap();
+    let named =
+        |component: &Value| format!("{} v{}", component["name"], component["version"]).replace('"', "");
+    let listed: BTreeSet<String> = components.iter().map(named).collect();
+    assert_eq!(listed.len(), components.len(), "one is there twice");
+
+    // Asked in another way than the packager does: everything that is compiled for the target, less what runs on the
+    // machine that compiles.
+    let mut cargo = Command::new(env!("CARGO"));
+    let tree = ["tree", "--locked", "--package", "keyholder-functions", "--edges", "normal,no-proc-macro"];
+    let format = ["--target", "x86_64-unknown-linux-gnu", "--prefix", "depth", "--format", " {p}"];
+    let (code, tree, stderr) =
+        result(&cargo.current_dir(repository()).args(tree).args(format).output().unwrap());
+    assert_eq!(code, Some(0), "{stderr}");
+    let words =
+        tree.lines().map(|line| line.split_whitespace().skip(1).take(2).collect::<Vec<_>>().join(" "));
+    let crates: BTreeSet<String> = words.filter(|name| !name.starts_with("keyholder-functions ")).collect();
+    assert!(crates.len() > 100, "{crates:?}");
+    let missing: Vec<_> = crates.difference(&listed).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let more: Vec<_> = listed.difference(&crates).map(|name| name.split(' ').next().unwrap()).collect();
+    assert_eq!(more, ["openssl", "rust-std"]);
+
+    let openssl =
+        components.iter().find(|component| component["name"] == "openssl" && component["cpe"].is_string());
+    let version = openssl.unwrap()["version"].as_str().unwrap();
+    let sources = fs::read_to_string(repository().join("Cargo.lock")).unwrap();
+    assert!(sources.contains(&format!("+{version}\"")), "OpenSSL {version} is not that of Cargo.lock");
+    let references: BTreeSet<&str> =
+        components.iter().map(|component| component["bom-ref"].as_str().unwrap()).collect();
+    for dependency in bill["dependencies"].as_array().unwrap() {
+        for on in dependency["dependsOn"].as_array().unwrap() {
+            assert!(references.contains(on.as_str().unwrap()), "{on} is needed and not listed");
+        }
+    }
+    if let Some(zip) = made() {
+        let linked = Linked::of(&repository()).unwrap();
+        assert!(linked.has_its_openssl(&unpacked(&zip)["handler"].bytes), "OpenSSL {version} is not inside");
+    }
+}
+
+/// The zip can be handed on: the licences are in it.
+#[test]
+fn the_notices_have_the_licence_of_everything_that_is_listed() {
+    let files = unpacked(&made().unwrap_or_else(made_here));
+    let notices = String::from_utf8(files[NOTICES].bytes.clone()).unwrap();
+    let bill: Value = serde_json::from_slice(&files[SBOM].bytes).unwrap();
+    let (list, texts) = notices.split_once(&"=".repeat(80)).unwrap();
+    let mut own = 0;
+    for component in bill["components"].as_array().unwrap() {
+        let [name, version, license] =
+            [&component["name"], &component["version"], &component["licenses"][0]["expression"]]
+                .map(|value| value.as_str().unwrap());
+        if name == "keyholder" {
+            own += 1;
+            continue;
+        }
+        assert!(list.contains(&format!("\n{name} {version}: {license}\n")), "{name} {version} is not listed");
+        let text = texts.split(&"=".repeat(80)).find(|text| {
+            let names = text.trim_start().split("\n\n").next().unwrap_or_default();
+            names.lines().any(|line| line == format!("{name} {version}"))
+        });
+        assert!(text.is_some_and(|text| text.len() > 500), "{name} {version} has no licence text");
+    }
+    assert_eq!(own, 1, "our own licence is beside the sources");
+    assert!(list.contains("\nopenssl 3."), "{list}");
+    for words in
+        ["Apache License", "Version 2.0, January 2004", "Permission is hereby granted", "UNICODE LICENSE"]
+    {
+        assert!(texts.contains(words), "{words}");
+    }
+}
+
+/// The bytes do not depend on the folder that the handler was built in: none is in them.
+#[test]
+fn the_handler_names_no_folder_of_the_machine_it_was_built_on() {
+    let Some(zip) = made() else {
+        return skipped("whether the packaged handler names folders of this machine");
+    };
+    let handler = &unpacked(&zip)["handler"].bytes;
+    let mut folders: Vec<String> = compiler::folders(&repository().canonicalize().unwrap())
+        .iter()
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    folders.extend(["/home/", "/root/", "/Users/", ".cargo/registry", "openssl-build"].map(str::to_owned));
+    for folder in folders {
+        let found = handler.windows(folder.len()).position(|window| window == folder.as_bytes());
+        let around =
+            found.map(|at| String::from_utf8_lossy(&handler[at.saturating_sub(80)..at + 120]).into_owned());
+        assert_eq!(around, None, "{folder}");
+    }
 }
 
 /// What `up` says to try, typed in as it stands, with the packaged app in the emulator.

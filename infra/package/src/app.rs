@@ -69,6 +69,13 @@ impl App {
         Ok(App { files, local_settings: read(&functions.join(LOCAL_SETTINGS))? })
     }
 
+    /// The same app with one more file beside `host.json`.
+    pub fn with(mut self, path: &str, bytes: Vec<u8>) -> App {
+        self.files.push(File { path: path.to_owned(), bytes, mode: 0o666 });
+        self.files.sort_by(|left, right| left.path.cmp(&right.path));
+        self
+    }
+
     /// The zip: the same files give the same bytes.
     ///
     /// The modes are those that Core Tools writes: 0100777 on the program, 0100666 on the rest, "made by Unix".

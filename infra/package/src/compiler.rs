@@ -45,7 +45,12 @@ pub struct NoCompiler {
 
 /// As Cargo.toml has it: small rather than fast to build.
 const PROFILE: &str = "deployed";
-const GNU: &str = "x86_64-unknown-linux-gnu";
+/// What OpenSSL takes for its folder: its own default, wherever it is built.
+const OPENSSL_DIR: &str = "/usr/local/ssl";
+/// The package of the handler, and the program.
+pub(crate) const PACKAGE: &str = "keyholder-functions";
+pub(crate) const BINARY: &str = "handler";
+pub(crate) const GNU: &str = "x86_64-unknown-linux-gnu";
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
 impl Machine {
@@ -58,9 +63,8 @@ impl Machine {
         let printed = |command: &mut Command| {
             answers(command).map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let libraries = printed(Command::new(&rustc).args(["--print", "target-libdir", "--target", MUSL]));
-        let version = printed(Command::new(&rustc).arg("-vV")).unwrap_or_default();
+        let libraries = printed(Command::new(rustc()).args(["--print", "target-libdir", "--target", MUSL]));
+        let version = printed(Command::new(rustc()).arg("-vV")).unwrap_or_default();
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
         Machine {
             zigbuild: answers(Command::new(cargo()).args(["zigbuild", "--help"])).is_some(),
@@ -93,16 +97,7 @@ impl Compiler {
         let mut command = Command::new(cargo());
         command
             .current_dir(repository)
-            .args([
-                build,
-                "--profile",
-                PROFILE,
-                "--locked",
-                "--package",
-                "keyholder-functions",
-                "--bin",
-                "handler",
-            ])
+            .args([build, "--profile", PROFILE, "--locked", "--package", PACKAGE, "--bin", BINARY])
             .args(["--target", &target, "--target-dir"])
             .arg(&target_dir)
             .env("CARGO_ENCODED_RUSTFLAGS", flags(repository))
@@ -110,10 +105,17 @@ impl Compiler {
             .env_remove("OPENSSL_NO_VENDOR")
             // OpenSSL is half of the program, and its speed is in assembly.
             .env("CFLAGS", "-Os -fno-asynchronous-unwind-tables")
-            // OpenSSL writes the time it was built into itself.
-            .env("SOURCE_DATE_EPOCH", "0");
+            // OpenSSL writes into itself when it was built, and where it would be installed: below the build folder,
+            // unless its makefile is told otherwise. None of these folders is used; it looks for its configuration
+            // in the first.
+            .env("SOURCE_DATE_EPOCH", "0")
+            .env("OPENSSL_CONFIG_DIR", OPENSSL_DIR)
+            .env(
+                "GNUMAKEFLAGS",
+                format!("ENGINESDIR={OPENSSL_DIR}/engines MODULESDIR={OPENSSL_DIR}/modules"),
+            );
         let folder = if self == Compiler::Musl { MUSL } else { GNU };
-        (command, target_dir.join(folder).join(PROFILE).join("handler"))
+        (command, target_dir.join(folder).join(PROFILE).join(BINARY))
     }
 }
 
@@ -127,13 +129,20 @@ impl fmt::Display for Compiler {
     }
 }
 
-/// Where things lie on this machine stays out of the program.
-fn flags(repository: &Path) -> OsString {
+/// The folders that a build could leave in a program, each with what stands there instead.
+pub fn folders(repository: &Path) -> Vec<(PathBuf, &'static str)> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    [(Some(repository.to_owned()), "/keyholder"), (home, "/cargo")]
+        .into_iter()
+        .filter_map(|(path, name)| Some((path?, name)))
+        .collect()
+}
+
+/// Where things lie on this machine stays out of the program.
+fn flags(repository: &Path) -> OsString {
     let mut flags = OsString::new();
-    for (path, name) in [(Some(repository.to_owned()), "/keyholder"), (home, "/cargo")] {
-        let Some(path) = path else { continue };
+    for (path, name) in folders(repository) {
         if !flags.is_empty() {
             flags.push("\x1f");
         }
@@ -146,8 +155,12 @@ fn flags(repository: &Path) -> OsString {
 }
 
 /// The one that runs this program, or the one on the path.
-fn cargo() -> OsString {
+pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+pub(crate) fn rustc() -> OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use keyholder_package::app::LOCAL_SETTINGS;
 use keyholder_package::cold_start::{self, ColdStart};
-use keyholder_package::compiler::{Compiler, Machine};
+use keyholder_package::compiler::{self, Compiler, Machine};
+use keyholder_package::notices::NOTICES;
 use keyholder_package::requirements::OLDEST_GLIBC;
-use keyholder_package::{App, FOLDER, Requirements, ZIP};
+use keyholder_package::sbom::SBOM;
+use keyholder_package::{App, FOLDER, Linked, Requirements, ZIP, notices, sbom};
 use serde_json::Value;
 
 const STARTS: usize = 20;
@@ -63,7 +65,21 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         warning.clone().map_or(Ok(()), Err)?;
     }
 
-    let app = App::assemble(&repository, program)?;
+    let linked = Linked::of(&repository)?;
+    let openssl = linked.openssl().unwrap_or_default().to_owned();
+    if !linked.has_its_openssl(&program) {
+        return Err(format!(
+            "{}: OpenSSL {openssl} of Cargo.lock is not inside, so the bill of materials would be wrong; build the \
+             handler from this commit",
+            handler.display()
+        )
+        .into());
+    }
+    let left = folders_in(&program, &repository);
+
+    let app = App::assemble(&repository, program)?
+        .with(SBOM, sbom::document(&linked))
+        .with(NOTICES, notices::document(&linked)?);
     let zip = app.zip()?;
     let folder = repository.join(FOLDER);
     app.write(&folder)?;
@@ -72,11 +88,25 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     println!("handler     {}  x86-64 Linux, {}", megabytes(size), needs(&requirements));
     println!("zip         {}  {ZIP}", megabytes(zip.len()));
     println!("folder                {FOLDER}");
+    println!("inside      {} crates and OpenSSL {openssl}, in {SBOM} and {NOTICES}", linked.crates());
     println!("cold start  {}", cold(&folder));
     if let Some(warning) = warning {
         eprintln!("\nWARNING: {warning}");
     }
+    if !left.is_empty() {
+        eprintln!(
+            "\nWARNING: this handler names folders of the machine it was built on ({}), so it is not the same bytes \
+             elsewhere",
+            left.join(", ")
+        );
+    }
     Ok(())
+}
+
+/// The folders of this machine that a program names.
+fn folders_in(program: &[u8], repository: &Path) -> Vec<String> {
+    let folders = compiler::folders(repository).into_iter().map(|(folder, _)| folder.display().to_string());
+    folders.filter(|folder| program.windows(folder.len()).any(|window| window == folder.as_bytes())).collect()
 }
 
 fn needs(requirements: &Requirements) -> String {
