@@ -84,7 +84,7 @@ param alertActionGroups array = []
 @description('Whether the audit log of the vaults is kept with the log of the app, and an alert is raised when anyone else has a key of the vaults sign.')
 param watchKeys bool = true
 
-@description('Object ids of those who may have keys of the vaults sign without an alert: whoever issues certificates with these CAs.')
+@description('Object ids of those who may have keys of the vaults sign without an alert, such as a program that issues certificates with these CAs.')
 param otherSigners array = []
 
 var token = uniqueString(subscription().id, name, location)

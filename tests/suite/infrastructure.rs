@@ -2,6 +2,7 @@
 //! each has a breach that it has to notice.
 
 mod bicep;
+mod compiler;
 mod identities;
 mod project;
 mod rules;
