@@ -171,10 +171,15 @@ impl Linked {
         openssl.map(|part| part.version.as_str())
     }
 
-    /// Whether a program has that OpenSSL inside: OpenSSL keeps its version as a text of its own.
+    /// Whether a program has that OpenSSL inside: OpenSSL keeps its version as a text, or as the end of one.
     pub fn has_its_openssl(&self, program: &[u8]) -> bool {
-        let text = self.openssl().map(|version| format!("\0{version}\0"));
-        text.is_some_and(|text| program.windows(text.len()).any(|window| window == text.as_bytes()))
+        let Some(version) = self.openssl() else { return false };
+        let text = format!("{version}\0");
+        let mut windows = program.windows(text.len() + 1);
+        windows.any(|window| {
+            let (before, rest) = (window[0], &window[1..]);
+            rest == text.as_bytes() && !before.is_ascii_digit() && before != b'.'
+        })
     }
 }
 
@@ -277,7 +282,10 @@ mod tests {
         assert_eq!(needs("openssl-sys"), [("openssl".to_owned(), "3.6.3".to_owned())]);
         assert_eq!(needs(PACKAGE).len(), 2);
         assert!(linked.has_its_openssl(b"text\x003.6.3\0more"));
-        assert!(!linked.has_its_openssl(b"text\x003.6.2\0more 3.6.3"));
+        assert!(linked.has_its_openssl(b"OpenSSL/3.6.3\0more"));
+        for other in [&b"text\x003.6.2\0more 3.6.3"[..], b"\x0013.6.3\0", b"\x001.3.6.3\0", b"\x003.6.30\0"] {
+            assert!(!linked.has_its_openssl(other), "{other:?}");
+        }
     }
 
     #[test]
