@@ -5,7 +5,7 @@
 /// From the number rather than from OpenSSL's own text, with which comes the command that compiled it, folders included.
 pub fn openssl_version() -> String {
     let number = openssl::version::number();
-    format!("{}.{}.{}", number >> 28, number >> 20 & 0xff, number >> 4 & 0xff)
+    format!("{}.{}.{}", number >> 28, (number >> 20) & 0xff, (number >> 4) & 0xff)
 }
 
 #[cfg(test)]
