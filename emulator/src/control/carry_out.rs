@@ -26,7 +26,7 @@ const LONGEST_CODE: usize = 16 * 1024;
 /// let control = Emulator::new(World::tutorial(7)).control();
 /// let then = Moment::parse("2021-10-15T18:46:06Z")?;
 /// control.change_clock(ClockChange::freeze(Some(then)))?;
-/// control.set_next_code(Some("6F1C4B0C87D9E0".to_owned()))?;
+/// control.set_next_code(Some("A1B2C3D4E5F6G7H8".to_owned()))?;
 /// assert_eq!(control.clock().now, then);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
