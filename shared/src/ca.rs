@@ -1,6 +1,7 @@
 //! A CA certificate as the issuer of a proof: what of it goes into the proof, and which signature it calls for.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -17,9 +18,15 @@ use x509_cert::name::Name;
 
 use crate::thumbprint::Thumbprint;
 
+mod issuing;
+
 /// What stands around a certificate's base64 in PEM, without blanks.
 const PEM_BEGIN: &str = "-----BEGINCERTIFICATE-----";
 const PEM_END: &str = "-----ENDCERTIFICATE-----";
+
+/// A modulus of 2048 bits may be two short of that. The upper bound is OpenSSL's own for verifying; the time that a
+/// signature takes grows with the cube of it.
+const RSA_BITS: RangeInclusive<u32> = 2046..=16384;
 
 /// A CA certificate whose key we can have used. Cheap to clone.
 #[derive(Clone)]
@@ -53,8 +60,21 @@ pub enum UnsuitableCa {
     #[error("it is not a certificate that can be read: {0}")]
     Unreadable(String),
     /// Neither RSA nor one of the three curves.
-    #[error("its key is {0}; RSA of at least 2048 bits, P-256, P-384 and P-521 are supported")]
+    #[error("its key is {0}; RSA of 2048 to 16384 bits, P-256, P-384 and P-521 are supported")]
     Key(String),
+    /// Not a CA, or one that may not sign certificates.
+    #[error("it may not issue certificates: {0}")]
+    NotACa(&'static str),
+    /// A part of it that would stand in what its key signs is longer than any CA needs.
+    #[error("its {part} has {found} bytes, and no more than {most} are put under a signature")]
+    TooLong {
+        /// What of it.
+        part: &'static str,
+        /// As it is.
+        found: usize,
+        /// As it may be.
+        most: usize,
+    },
     /// Its validity is over.
     #[error("it expired on {until}")]
     Expired {
@@ -148,16 +168,6 @@ impl CaCertificate {
     pub fn not_after(&self) -> OffsetDateTime {
         self.0.parsed.tbs_certificate().validity().not_after.to_system_time().into()
     }
-
-    /// A CA outside its validity proves nothing: DPS might take it, whoever verifies its devices would not.
-    pub fn check_validity(&self, now: OffsetDateTime) -> Result<(), UnsuitableCa> {
-        let (from, until) = (self.not_before(), self.not_after());
-        match now {
-            now if now < from => Err(UnsuitableCa::NotYetValid { from }),
-            now if now > until => Err(UnsuitableCa::Expired { until }),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl fmt::Debug for CaCertificate {
@@ -182,7 +192,7 @@ impl SignatureAlgorithm {
 
     fn of(key: &PKeyRef<Public>) -> Result<SignatureAlgorithm, UnsuitableCa> {
         match key.id() {
-            Id::RSA if key.bits() >= 2046 => Ok(SignatureAlgorithm::Rs256),
+            Id::RSA if RSA_BITS.contains(&key.bits()) => Ok(SignatureAlgorithm::Rs256),
             Id::RSA => Err(UnsuitableCa::Key(format!("RSA of {} bits", key.bits()))),
             Id::EC => match key.ec_key().ok().and_then(|key| curve(key.group())) {
                 Some(Nid::X9_62_PRIME256V1) => Ok(SignatureAlgorithm::Es256),

@@ -18,6 +18,7 @@ pub mod config;
 pub mod error;
 pub mod etag;
 pub mod event;
+pub mod fingerprint;
 pub mod http_client;
 pub mod identity;
 pub mod leaf_key;

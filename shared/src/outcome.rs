@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ca::UnsuitableCa;
 use crate::certificate_id::CertificateId;
 use crate::error::{self, CallError};
+use crate::fingerprint::Fingerprint;
 use crate::proof::ProofError;
 use crate::reason::Reason;
 use crate::thumbprint::Thumbprint;
@@ -68,6 +69,21 @@ pub enum Denial {
         /// All of its tags; setting one replaces them all.
         tags: Vec<(String, String)>,
     },
+    /// The vault object holds the key alone, and the certificate that the registry shows may be the uploader's work.
+    #[error(
+        "the registry alone shows {certificate}: {object} holds its key but not the certificate, the key itself did \
+         not sign it, and no tag of {object} names it. It has the SHA-256 fingerprint {fingerprint}"
+    )]
+    CertificateNotNamed {
+        /// What was uploaded.
+        certificate: CertificateId,
+        /// The secret with the key.
+        object: ObjectId,
+        /// Of the certificate that the registry shows.
+        fingerprint: Fingerprint,
+        /// All tags of the object; setting one replaces them all.
+        tags: Vec<(String, String)>,
+    },
 }
 
 /// What a person has to mend.
@@ -112,7 +128,8 @@ pub enum Failure {
     },
     /// Same SHA-1, another key: somebody is playing.
     #[error(
-        "{object} has the thumbprint of the uploaded CA certificate and another public key; nothing was signed"
+        "{object} has the thumbprint of the uploaded CA certificate, but what the registry shows has another public key \
+         or cannot be read; nothing was signed"
     )]
     OtherKey {
         /// The CA in the vault.
@@ -196,6 +213,7 @@ impl Outcome {
             Outcome::Gone => Reason::Gone,
             Outcome::Denied(Denial::NotServed { .. }) => Reason::RegistryNotServed,
             Outcome::Denied(Denial::NotGranted { .. }) => Reason::NoGrant,
+            Outcome::Denied(Denial::CertificateNotNamed { .. }) => Reason::CertificateNotNamed,
             Outcome::Failed(failure) => failure.reason(),
             Outcome::TryAgain(trouble) => trouble.reason(),
         }
@@ -237,6 +255,13 @@ impl Denial {
                 let grant = object.grant_command(tags, certificate.registry().name());
                 format!("its owner grants it with: {grant}")
             }
+            Denial::CertificateNotNamed { object, fingerprint, tags, .. } => {
+                let naming = object.naming_command(tags, fingerprint);
+                format!(
+                    "if the key's owner issued this certificate (openssl x509 -in ca.pem -noout -fingerprint -sha256), \
+                     they add it to the secret, or name it with: {naming}"
+                )
+            }
         }
     }
 }
@@ -259,6 +284,13 @@ impl Failure {
             Failure::CaUnsuitable { reason: UnsuitableCa::Expired { .. }, .. } => {
                 Some("renew the CA, and upload the new certificate".to_owned())
             }
+            Failure::CaUnsuitable { reason: UnsuitableCa::NotACa(_), .. }
+            | Failure::Proof { error: ProofError::Ca(UnsuitableCa::NotACa(_)), .. } => Some(
+                "issue the CA certificate with basicConstraints=critical,CA:TRUE and \
+                 keyUsage=critical,keyCertSign,cRLSign, import it into the vault, and upload it; what it says now: openssl \
+                 x509 -in ca.pem -noout -ext basicConstraints,keyUsage"
+                    .to_owned(),
+            ),
             Failure::CaUnsuitable { .. }
             | Failure::OtherKey { .. }
             | Failure::WrongSecret { .. }
@@ -277,7 +309,10 @@ impl Failure {
                 match reason {
                     UnsuitableCa::Expired { .. } => Reason::CaExpired,
                     UnsuitableCa::NotYetValid { .. } => Reason::CaNotYetValid,
-                    UnsuitableCa::Key(_) | UnsuitableCa::Unreadable(_) => Reason::CaUnsuitable,
+                    UnsuitableCa::NotACa(_) => Reason::NotACa,
+                    UnsuitableCa::Key(_) | UnsuitableCa::Unreadable(_) | UnsuitableCa::TooLong { .. } => {
+                        Reason::CaUnsuitable
+                    }
                 }
             }
             Failure::OtherKey { .. } => Reason::OtherKey,

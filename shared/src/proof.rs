@@ -87,7 +87,7 @@ impl UnsignedProof {
         leaf_public_key_info: &[u8],
         now: OffsetDateTime,
     ) -> Result<UnsignedProof, ProofError> {
-        ca.check_validity(now)?;
+        ca.check_may_issue(now)?;
         let validity = Validity::new(
             moment(ca.not_before().max(now - BACKDATED))?,
             moment(ca.not_after().min(now - BACKDATED + LIFETIME))?,

@@ -78,13 +78,15 @@ table! {
     Gone, "gone", Done, "There is no such certificate (any more).";
     RegistryNotServed, "registry-not-served", Loud, "The allow-list does not cover the registry.";
     NoGrant, "no-grant", Loud, "The CA's owner did not tag it for the registry.";
+    CertificateNotNamed, "certificate-not-named", Loud, "Only the registry shows the CA certificate, and the key's owner did not name it.";
     CaMissing, "ca-missing", Loud, "No vault holds the CA.";
     OtherCertificate, "other-certificate", Loud, "The vault has another certificate under that name.";
     CaDeleted, "ca-deleted", Loud, "The CA is deleted in the vault, and can be recovered.";
     CaExpired, "ca-expired", Loud, "The CA has expired.";
     CaNotYetValid, "ca-not-yet-valid", Loud, "The CA's validity has not begun.";
-    CaUnsuitable, "ca-unsuitable", Loud, "The CA's key is of a kind that cannot be used.";
-    OtherKey, "other-key", Loud, "Same thumbprint, another public key.";
+    CaUnsuitable, "ca-unsuitable", Loud, "The CA's key, name or key identifier is of a kind that cannot be used.";
+    NotACa, "not-a-ca", Loud, "The certificate does not say that it is a CA that may sign certificates.";
+    OtherKey, "other-key", Loud, "Same thumbprint, and another public key or none that can be read.";
     WrongSecret, "wrong-secret", Loud, "The secret holds no usable key of the CA.";
     UnexpectedCode, "unexpected-code", Loud, "The registry's code is nothing to sign.";
     NoProof, "no-proof", Loud, "The certificate could not be made, or did not pass its checks.";

@@ -33,15 +33,25 @@ pub struct Registered {
 
 impl Registered {
     /// Whether its public key may be that of `ca`. The thumbprint is SHA-1 and only narrows the search; where the
-    /// registry shows the certificate itself, the full public key decides.
+    /// registry shows the certificate itself, the full public key decides, and a certificate that cannot be read has
+    /// none.
+    ///
+    /// Many answers of DPS hold no certificate at all (`"certificate": null`; of what a run asks for, recordings have it
+    /// in the answer with the code alone). Then the thumbprint has to do: what is signed is made from the certificate
+    /// that the vault holds, so the registry gains nothing by showing none.
     pub fn may_have_the_key_of(&self, ca: &CaCertificate) -> bool {
         let Some(text) = &self.certificate else { return true };
         ca.is_uploaded_as(text)
-            || self.certificate().is_none_or(|shown| shown.public_key_info() == ca.public_key_info())
+            || self.certificate().is_some_and(|shown| shown.public_key_info() == ca.public_key_info())
+    }
+
+    /// The CA certificate with its thumbprint, where the registry shows that.
+    pub fn shown(&self) -> Option<CaCertificate> {
+        self.certificate().filter(|shown| shown.thumbprint() == self.thumbprint)
     }
 
     /// The CA certificate, where the registry shows one that can be read.
-    pub fn certificate(&self) -> Option<CaCertificate> {
+    fn certificate(&self) -> Option<CaCertificate> {
         CaCertificate::from_upload(self.certificate.as_deref()?).ok()
     }
 }

@@ -11,7 +11,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 use openssl::x509::extension::{BasicConstraints, SubjectKeyIdentifier};
-use openssl::x509::{X509, X509Builder, X509NameBuilder, X509NameRef};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef};
 use proptest::test_runner::{Config, RngSeed};
 
 use crate::ca::{CaCertificate, SignatureAlgorithm};
@@ -61,6 +61,22 @@ pub(crate) fn ca(key: &PKey<Private>, valid_days: u32) -> CaCertificate {
 
 /// A CA with a subject from elsewhere.
 pub(crate) fn ca_named(name: &X509NameRef, key: &PKey<Private>, valid_days: u32) -> CaCertificate {
+    let der = certificate(name, key, key, valid_days, |builder| {
+        add_constraints(builder);
+        let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None));
+        builder.append_extension(identifier.expect("computes")).expect("adds");
+    });
+    CaCertificate::from_der(&der).expect("is a CA")
+}
+
+/// A certificate of this name around a key, signed by another key or by itself.
+pub(crate) fn certificate(
+    name: &X509NameRef,
+    key: &PKey<Private>,
+    signed_by: &PKey<Private>,
+    valid_days: u32,
+    extend: impl FnOnce(&mut X509Builder),
+) -> Vec<u8> {
     let mut builder = X509Builder::new().expect("starts");
     builder.set_version(2).expect("v3");
     builder.set_serial_number(&BigNum::from_u32(7).expect("7").to_asn1_integer().expect("7")).expect("7");
@@ -69,12 +85,21 @@ pub(crate) fn ca_named(name: &X509NameRef, key: &PKey<Private>, valid_days: u32)
     builder.set_pubkey(key).expect("key");
     builder.set_not_before(&Asn1Time::days_from_now(0).expect("now")).expect("now");
     builder.set_not_after(&Asn1Time::days_from_now(valid_days).expect("then")).expect("then");
+    extend(&mut builder);
+    builder.sign(signed_by, MessageDigest::sha256()).expect("signs");
+    builder.build().to_der().expect("encodes")
+}
+
+/// Critical CA:TRUE.
+pub(crate) fn add_constraints(builder: &mut X509Builder) {
     builder.append_extension(BasicConstraints::new().critical().ca().build().expect("builds")).expect("adds");
-    let identifier =
-        SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).expect("computes");
-    builder.append_extension(identifier).expect("adds");
-    builder.sign(key, MessageDigest::sha256()).expect("signs");
-    CaCertificate::from_der(&builder.build().to_der().expect("encodes")).expect("is a CA")
+}
+
+/// A name of one common name.
+pub(crate) fn common_name(text: &str) -> X509Name {
+    let mut name = X509NameBuilder::new().expect("starts");
+    name.append_entry_by_text("CN", text).expect("a valid attribute");
+    name.build()
 }
 
 /// A certificate as the portal uploads it: base64 of PEM.

@@ -160,9 +160,13 @@ impl Verification {
                 tags: ca.tags,
             }));
         };
-        if let KeyUse::SignInVault { certificate, .. } = &ca.key
-            && let Err(reason) = certificate.check_validity(now)
-        {
+        // A certificate beside a key in a secret is judged when that is read, before its key is used; until then what
+        // the registry shows can only speak against it.
+        let issuer = match &ca.key {
+            KeyUse::SignInVault { certificate, .. } => Some(certificate.clone()),
+            KeyUse::ReadSecret => registered.shown(),
+        };
+        if let Some(Err(reason)) = issuer.map(|issuer| issuer.check_may_issue(now)) {
             return Next::Finish(Outcome::Failed(Failure::CaUnsuitable { object: ca.object, reason }));
         }
         let allowed = Allowed { ca, rule };

@@ -120,7 +120,10 @@ mod tests {
             ("a number", "1234567890".to_owned()),
             ("short by one", "A1B2C3D4E5F6G7H".to_owned()),
             ("few digits", "ABCDEFGHIJK12345".to_owned()),
-            ("47 hexadecimal digits, few of them digits", "ABCDEF12".repeat(6)[..47].replace(['1', '2'], "A")),
+            (
+                "47 hexadecimal digits, few of them digits",
+                "ABCDEF12".repeat(6)[..47].replace(['1', '2'], "A"),
+            ),
             ("48 letters, one of them not hexadecimal", format!("{}G", "A".repeat(47))),
             ("lower-case hexadecimal", "7d07a6a51f8af1469499a1d92074d629894be9fa8a013e49".to_owned()),
             ("too long for a common name", "A1".repeat(33)),

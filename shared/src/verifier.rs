@@ -2,6 +2,7 @@
 //! so many at once that the process stays small.
 
 mod course;
+mod issuer;
 mod run;
 pub mod survey;
 

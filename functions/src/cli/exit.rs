@@ -51,9 +51,14 @@ impl From<Reason> for Exit {
         match (reason, reason.answer()) {
             // The app is done with what is gone; a person who asked for it is not.
             (Reason::Gone, _) => Exit::Failed,
-            (Reason::RegistryNotServed | Reason::NoGrant | Reason::AccessRefused | Reason::Firewall, _) => {
-                Exit::Denied
-            }
+            (
+                Reason::RegistryNotServed
+                | Reason::NoGrant
+                | Reason::CertificateNotNamed
+                | Reason::AccessRefused
+                | Reason::Firewall,
+                _,
+            ) => Exit::Denied,
             (_, Answer::Done) => Exit::Done,
             (_, Answer::Loud) => Exit::Failed,
             (_, Answer::DeliverAgain) => Exit::TryAgain,

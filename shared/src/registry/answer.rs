@@ -123,7 +123,7 @@ fn to_registered(etag: &str, properties: Properties) -> Result<Registered, Strin
         is_verified: properties.is_verified.ok_or("properties.isVerified is missing")?,
         updated: properties.updated.as_deref().and_then(moment),
         expiry: properties.expiry.as_deref().and_then(moment),
-        certificate: properties.certificate,
+        certificate: properties.certificate.filter(|text| !text.trim().is_empty()),
     })
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::error;
+use crate::fingerprint::{CERTIFICATE_TAG, Fingerprint};
 use crate::trust::GRANT_TAG;
 
 /// What kind of object it is.
@@ -111,16 +112,27 @@ impl ObjectId {
     /// The command with which the object's owner lets it prove possession for a registry. It repeats the
     /// tags that are there, because setting tags replaces all of them.
     pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
+        self.tag_command(tags, GRANT_TAG, registry)
+    }
+
+    /// The command with which the object's owner says that a certificate is theirs. It repeats the tags that are
+    /// there, too.
+    pub fn naming_command(&self, tags: &[(String, String)], certificate: &Fingerprint) -> String {
+        self.tag_command(tags, CERTIFICATE_TAG, &certificate.to_string())
+    }
+
+    /// Adds an entry to the list in a tag, and leaves the other tags as they are.
+    fn tag_command(&self, tags: &[(String, String)], tag: &str, entry: &str) -> String {
         let mut command = self.command("set-attributes --tags");
-        let mut granted = registry.to_owned();
+        let mut entries = entry.to_owned();
         for (name, value) in tags {
-            if name == GRANT_TAG {
-                granted = if value.trim().is_empty() { granted } else { format!("{value},{granted}") };
+            if name == tag {
+                entries = if value.trim().is_empty() { entries } else { format!("{value},{entries}") };
             } else {
                 command += &format!(" {}", quoted(&format!("{name}={value}")));
             }
         }
-        command + &format!(" {}", quoted(&format!("{GRANT_TAG}={granted}")))
+        command + &format!(" {}", quoted(&format!("{tag}={entries}")))
     }
 }
 
@@ -222,5 +234,9 @@ mod tests {
         for (tags, expected) in rows {
             assert_eq!(id.grant_command(&tags, "dps1"), format!("{base} {expected}"));
         }
+        let (own, other) = (Fingerprint::of(b"ours"), Fingerprint::of(b"another"));
+        let tags = [tag("keyholder", "dps0"), tag(CERTIFICATE_TAG, &other.to_string())];
+        let expected = format!("{base} keyholder=dps0 {CERTIFICATE_TAG}={other},{own}");
+        assert_eq!(id.naming_command(&tags, &own), expected);
     }
 }

@@ -266,6 +266,50 @@ fn the_full_public_key_decides() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_read_has_no_key_in_common_with_the_ca() {
+    let (_, certificate) = found_certificate(30);
+    let text = testing::uploaded(&certificate);
+    for (shown, may) in [
+        (None, true),
+        (Some(text.clone()), true),
+        (Some("Sanitized".to_owned()), false),
+        (Some(text[..text.len() / 2].to_owned()), false),
+        (Some(String::new()), false),
+    ] {
+        let registered = Registered { certificate: shown.clone(), ..registered(1, "e1", false) };
+        assert_eq!(registered.may_have_the_key_of(&certificate), may, "{shown:?}");
+    }
+}
+
+/// Nothing of what an uploader wrote is needed to refuse it, so it is refused before the registry is asked for a code
+/// and before a key is pulled.
+#[test]
+fn a_certificate_that_may_not_issue_ends_the_run_before_a_code_is_asked_for() {
+    let key = testing::key(P256);
+    let not_a_ca = testing::certificate(&testing::common_name("server"), &key, &key, 30, |_| {});
+    let not_a_ca = CaCertificate::from_der(&not_a_ca).expect("a certificate");
+    let Search::Found(secret) = found(Some("dps1")) else { unreachable!("it is found") };
+    let in_vault = Found {
+        key: KeyUse::SignInVault { key: secret.object.clone(), certificate: not_a_ca.clone(), or_read: None },
+        ..(*secret).clone()
+    };
+    let shown = Registered {
+        certificate: Some(testing::uploaded(&not_a_ca)),
+        thumbprint: not_a_ca.thumbprint(),
+        ..registered(1, "e1", false)
+    };
+    for (name, registered, found) in
+        [("in the vault", registered(1, "e1", false), in_vault), ("shown by the registry", shown, *secret)]
+    {
+        let Next::Finish(outcome) = run().searched(registered, Search::Found(Box::new(found)), now()) else {
+            panic!("{name}: it goes on")
+        };
+        assert_eq!(outcome.reason(), Reason::NotACa, "{name}");
+        assert!(outcome.to_string().contains("keyUsage=critical,keyCertSign"), "{name}: {outcome}");
+    }
+}
+
+#[test]
 fn a_ca_outside_its_validity_ends_the_run_before_a_code_is_asked_for() {
     let (search, certificate) = found_certificate(30);
     let rows = [

@@ -8,14 +8,14 @@ use tracing::{Instrument, info, warn};
 
 use super::Verifier;
 use super::course::{Course, Step, milliseconds};
+use super::issuer::{Unbelieved, issuer};
 use crate::ahead::Ahead;
 use crate::ca::CaCertificate;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::event::Upload;
-use crate::outcome::{Failure, Outcome, Trouble};
+use crate::outcome::{Denial, Failure, Outcome, Trouble};
 use crate::proof::{Proof, ProofError, UnsignedProof};
-use crate::pulled_key::PulledKey;
 use crate::reason::Reason;
 use crate::registry::{Registered, Registry};
 use crate::telemetry::metrics;
@@ -31,6 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Why there is no proof: the call failed, or somebody has to mend something.
 enum NoProof {
     Call(CallError),
+    Denial(Denial),
     Failure(Failure),
 }
 
@@ -116,9 +117,10 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 }
             }
             Next::Prove { code, registered, allowed } => {
-                match self.prove(&code, &registered, &allowed, course).await {
+                match self.prove(id, &code, &registered, &allowed, course).await {
                     Ok(proof) => run.proven(&registered, proof),
                     Err(NoProof::Call(error)) => run.failed(error),
+                    Err(NoProof::Denial(denial)) => Next::Finish(Outcome::Denied(denial)),
                     Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
                 }
             }
@@ -132,6 +134,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 
     async fn prove(
         &self,
+        id: &CertificateId,
         code: &VerificationCode,
         registered: &Registered,
         allowed: &Allowed,
@@ -139,7 +142,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     ) -> Result<Proof, NoProof> {
         let (key, certificate, or_read) = match &allowed.ca.key {
             KeyUse::ReadSecret => {
-                return self.prove_with_secret(code, registered, &allowed.ca.object, course).await;
+                return self.prove_with_secret(id, code, registered, allowed, course).await;
             }
             KeyUse::SignInVault { key, certificate, or_read } => (key, certificate, or_read),
         };
@@ -162,7 +165,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     reason = %error,
                     "the vault will not sign, so the key is pulled"
                 );
-                let pulled = self.prove_with_secret(code, registered, secret, course).await;
+                let pulled = self.prove_with_secret(id, code, registered, allowed, course).await;
                 // A certificate that is not exportable has a secret without a key: what has to be mended then is
                 // the refusal to sign.
                 pulled.map_err(|instead| match instead {
@@ -176,11 +179,16 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 
     async fn prove_with_secret(
         &self,
+        id: &CertificateId,
         code: &VerificationCode,
         registered: &Registered,
-        secret: &ObjectId,
+        allowed: &Allowed,
         course: &mut Course,
     ) -> Result<Proof, NoProof> {
+        let (secret, held) = match &allowed.ca.key {
+            KeyUse::SignInVault { certificate, or_read: Some(secret), .. } => (secret, Some(certificate)),
+            KeyUse::SignInVault { .. } | KeyUse::ReadSecret => (&allowed.ca.object, None),
+        };
         let failed = |error| Failure::Proof { object: secret.clone(), error };
         let wrong = |reason| Failure::WrongSecret {
             object: secret.clone(),
@@ -191,7 +199,20 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             ReadError::Call(error) => NoProof::Call(error),
             ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
         })?;
-        let ca = ca_of(&pulled, registered).map_err(wrong)?;
+        let tags = &allowed.ca.tags;
+        let ca = issuer(&pulled, held, registered, tags).map_err(|unbelieved| match unbelieved {
+            Unbelieved::OtherKey => wrong("its key is another one".to_owned()).into(),
+            Unbelieved::Missing => {
+                wrong("the CA certificate does not stand beside the key; add it to the secret".to_owned())
+                    .into()
+            }
+            Unbelieved::OnlyShown(fingerprint) => NoProof::Denial(Denial::CertificateNotNamed {
+                certificate: id.clone(),
+                object: secret.clone(),
+                fingerprint,
+                tags: tags.clone(),
+            }),
+        })?;
         if !registered.may_have_the_key_of(&ca) {
             return Err(Failure::OtherKey { object: secret.clone() }.into());
         }
@@ -236,22 +257,12 @@ impl From<Failure> for NoProof {
     }
 }
 
-/// The CA certificate that goes with a pulled key: the one beside it, else the one the registry shows.
-fn ca_of(pulled: &PulledKey, registered: &Registered) -> Result<CaCertificate, String> {
-    let wanted = registered.thumbprint;
-    let shown = || registered.certificate().filter(|shown| shown.thumbprint() == wanted);
-    match pulled.certificate(wanted).cloned().or_else(shown) {
-        Some(ca) if pulled.belongs_to(&ca) => Ok(ca),
-        Some(_) => Err("its key is another one".to_owned()),
-        None => Err("the CA certificate does not stand beside the key; add it to the secret".to_owned()),
-    }
-}
-
 /// Exponential with full jitter, and never less than the peer asked for.
 fn pause(nth: u32, at_least: Option<Duration>) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(nth - 1)).min(LONGEST_PAUSE);
     longest.mul_f64(fastrand::f64()).max(at_least.unwrap_or_default())
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
