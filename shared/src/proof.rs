@@ -100,7 +100,7 @@ impl UnsignedProof {
         )?;
         let tbs = builder.finalize(&PublicHalf::of(ca))?;
         let unsigned = UnsignedProof { builder, ca: ca.clone(), tbs };
-        lint::lint(&unsigned.tbs, ca, code, now)?;
+        lint::lint(&unsigned.tbs, ca, code, leaf_public_key_info, now)?;
         Ok(unsigned)
     }
 

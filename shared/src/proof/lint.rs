@@ -6,6 +6,7 @@
 //! extensions holds nothing but ours; the decoder of `x509-cert` has to agree.
 
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::x509::{X509, X509NameRef};
 use time::{Duration, OffsetDateTime};
@@ -16,17 +17,19 @@ use x509_cert::der::{Any, Decode, Encode, Tag};
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints};
 
 use super::{BACKDATED, LIFETIME, ProofError};
-use crate::ca::CaCertificate;
+use crate::ca::{CaCertificate, SignatureAlgorithm};
 use crate::verification_code::VerificationCode;
 
 /// Longest serial RFC 5280 allows, in octets.
 const MAX_SERIAL: i32 = 20 * 8;
 
-/// Refuses these bytes, unless they are a verification certificate of this CA for this code.
+/// Refuses these bytes, unless they are a verification certificate of this CA for this code and this leaf's key
+/// (SubjectPublicKeyInfo).
 pub fn lint(
     tbs: &[u8],
     ca: &CaCertificate,
     code: &VerificationCode,
+    leaf_public_key_info: &[u8],
     now: OffsetDateTime,
 ) -> Result<(), ProofError> {
     let certificate = X509::from_der(&with_empty_signature(tbs)?)?;
@@ -35,6 +38,16 @@ pub fn lint(
     require(
         certificate.issuer_name().to_der()? == X509::from_der(ca.der())?.subject_name().to_der()?,
         "its issuer is not the CA's subject",
+    )?;
+
+    let subject_key = certificate.public_key().and_then(|key| key.public_key_to_der());
+    // A key that OpenSSL cannot read leaves its reasons in this thread's queue.
+    drop(ErrorStack::get());
+    require(subject_key.is_ok_and(|key| key == leaf_public_key_info), "its key is not the leaf's")?;
+    let (named, encoded) = signature_algorithm(ca.algorithm());
+    require(
+        certificate.signature_algorithm().object().nid() == named,
+        "OpenSSL reads another signature algorithm in it",
     )?;
 
     let serial = certificate.serial_number().to_bn()?;
@@ -53,7 +66,33 @@ pub fn lint(
     let authority = certificate.authority_key_id().map(|id| id.as_slice().to_vec());
     let wanted = ca.subject_key_identifier().map(|identifier| identifier.0.as_bytes().to_vec());
     require(authority == wanted, "OpenSSL reads another authority key in it")?;
-    lint_extensions(&TbsCertificate::from_der(tbs)?, ca)
+
+    let decoded = TbsCertificate::from_der(tbs)?;
+    require(decoded.signature().to_der()? == encoded, "its signature algorithm is not the CA's")?;
+    require(
+        decoded.subject_public_key_info().to_der()? == leaf_public_key_info,
+        "its key is not the leaf's, byte by byte",
+    )?;
+    lint_extensions(&decoded, ca)
+}
+
+/// How OpenSSL names the algorithm, and its `AlgorithmIdentifier` in DER: with NULL parameters for RSA, without any for
+/// ECDSA (RFC 4055, RFC 5758). Spelled out here, so that they do not come from what is checked.
+fn signature_algorithm(of: SignatureAlgorithm) -> (Nid, &'static [u8]) {
+    match of {
+        SignatureAlgorithm::Rs256 => {
+            (Nid::SHA256WITHRSAENCRYPTION, b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00")
+        }
+        SignatureAlgorithm::Es256 => {
+            (Nid::ECDSA_WITH_SHA256, b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02")
+        }
+        SignatureAlgorithm::Es384 => {
+            (Nid::ECDSA_WITH_SHA384, b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03")
+        }
+        SignatureAlgorithm::Es512 => {
+            (Nid::ECDSA_WITH_SHA512, b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04")
+        }
+    }
 }
 
 /// Whether the extensions, as OpenSSL prints them, are critical `CA:FALSE` and at most an authority key.

@@ -22,6 +22,10 @@ struct Draft {
     constraints: Option<BasicConstraints>,
     authority_key: bool,
     also: Option<Extension>,
+    /// Another key for the subject.
+    subject_key: Option<PKey<Private>>,
+    /// Another digest in the signature algorithm.
+    digest: openssl::hash::MessageDigest,
 }
 
 type Extension = fn(&X509v3Context<'_>) -> Result<X509Extension, openssl::error::ErrorStack>;
@@ -40,6 +44,8 @@ impl Draft {
             constraints: Some(constraints),
             authority_key: true,
             also: None,
+            subject_key: None,
+            digest: openssl::hash::MessageDigest::sha256(),
         }
     }
 
@@ -58,7 +64,7 @@ impl Draft {
         builder.set_issuer_name(self.issuer.as_deref().unwrap_or(ca.subject_name())).expect("an issuer");
         builder.set_not_before(&moment(self.from)).expect("a beginning");
         builder.set_not_after(&moment(self.until)).expect("an end");
-        builder.set_pubkey(key).expect("a key");
+        builder.set_pubkey(self.subject_key.as_ref().unwrap_or(key)).expect("a key");
         let mut extensions = Vec::new();
         {
             let context = builder.x509v3_context(Some(&ca), None);
@@ -70,7 +76,7 @@ impl Draft {
         for extension in extensions {
             builder.append_extension(extension.expect("a valid extension")).expect("adds");
         }
-        builder.sign(key, openssl::hash::MessageDigest::sha256()).expect("signs");
+        builder.sign(key, self.digest).expect("signs");
         let certificate = x509_cert::Certificate::from_der(&builder.build().to_der().expect("encodes"));
         let mut tbs = certificate.expect("decodes").tbs_certificate().to_der().expect("encodes");
         // OpenSSL writes no other version where there are extensions.
@@ -94,7 +100,7 @@ fn look_alike_issuer() -> X509Name {
 #[test]
 fn bytes_that_say_anything_else_are_not_signed() {
     type Change = fn(&mut Draft, OffsetDateTime);
-    let rows: [(&str, Change, &str); 21] = [
+    let rows: [(&str, Change, &str); 24] = [
         ("as it should be", |_, _| {}, ""),
         ("version 2", |draft, _| draft.version = 1, "version is not 3"),
         ("a small serial", |draft, _| draft.serial = BigNum::from_u32(7).expect("7"), "serial is not random"),
@@ -133,16 +139,28 @@ fn bytes_that_say_anything_else_are_not_signed() {
             },
             "CA:FALSE",
         ),
+        ("another key", |draft, _| draft.subject_key = Some(testing::key(P256)), "key is not the leaf's"),
+        (
+            "a key of another family",
+            |draft, _| draft.subject_key = Some(testing::key(Family::Rsa)),
+            "key is not the leaf's",
+        ),
+        (
+            "another signature algorithm",
+            |draft, _| draft.digest = openssl::hash::MessageDigest::sha384(),
+            "signature algorithm",
+        ),
         ("an end before now", |draft, now| draft.until = now - Duration::SECOND, "not valid now"),
     ];
     let key = testing::key(P256);
+    let leaf = key.public_key_to_der().expect("encodes");
     let ca = testing::ca(&key, 365);
     let code = VerificationCode::parse(CODE).expect("a code");
     let now = OffsetDateTime::now_utc().replace_nanosecond(0).expect("a whole second");
     for (name, change, reason) in rows {
         let mut draft = Draft::new(now);
         change(&mut draft, now);
-        match lint(&draft.tbs(&ca, &key), &ca, &code, now) {
+        match lint(&draft.tbs(&ca, &key), &ca, &code, &leaf, now) {
             Ok(()) => assert_eq!(reason, "", "{name}: it would be signed"),
             Err(error) => {
                 let error = error.to_string();
@@ -156,7 +174,8 @@ fn bytes_that_say_anything_else_are_not_signed() {
 fn bytes_for_another_ca_are_not_signed() {
     let key = testing::key(P256);
     let (short, long) = (testing::ca(&key, 1), testing::ca(&key, 365));
-    let other = testing::ca(&testing::key(Family::Rsa), 365);
+    let leaf = key.public_key_to_der().expect("encodes");
+    let other = testing::ca(&testing::key(P256), 365);
     let code = VerificationCode::parse(CODE).expect("a code");
     let now = OffsetDateTime::now_utc() + Duration::hours(1);
     let rows = [
@@ -165,8 +184,49 @@ fn bytes_for_another_ca_are_not_signed() {
         ("a CA of that name with another key", &other, "authority key"),
     ];
     for (name, ca, reason) in rows {
-        let result = lint(&Draft::new(now).tbs(&long, &key), ca, &code, now);
+        let result = lint(&Draft::new(now).tbs(&long, &key), ca, &code, &leaf, now);
         let error = result.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains(reason) && error.is_empty() == reason.is_empty(), "{name}: {error}");
     }
+}
+
+/// The identifier inside the signed bytes is compared as it is encoded: parameters where there may be none are another
+/// algorithm to some, and the same to others.
+#[test]
+fn a_signature_algorithm_with_odd_parameters_is_not_signed() {
+    for (family, algorithm) in [(P256, "1.2.840.10045.4.3.2"), (Family::Rsa, "1.2.840.113549.1.1.11")] {
+        let key = testing::key(family);
+        let ca = testing::ca(&key, 365);
+        let leaf = key.public_key_to_der().expect("encodes");
+        let code = VerificationCode::parse(CODE).expect("a code");
+        let now = OffsetDateTime::now_utc();
+        let tbs = Draft::new(now).tbs(&ca, &key);
+        assert!(lint(&tbs, &ca, &code, &leaf, now).is_ok(), "as it should be");
+
+        let odd = match family {
+            Family::Rsa => None,
+            Family::Curve(_) => Some(Any::null()),
+        };
+        let odd = x509_cert::spki::AlgorithmIdentifierOwned {
+            oid: algorithm.parse().expect("an identifier"),
+            parameters: odd,
+        };
+        let changed = with_algorithm(&tbs, &odd.to_der().expect("encodes"));
+        let error = lint(&changed, &ca, &code, &leaf, now).expect_err("odd parameters").to_string();
+        assert!(error.contains("signature algorithm"), "{error}");
+    }
+}
+
+/// The bytes with another `signature` field, which is the third after version and serial.
+fn with_algorithm(tbs: &[u8], algorithm: &[u8]) -> Vec<u8> {
+    let fields = Any::from_der(tbs).expect("a sequence");
+    let mut rest = fields.value();
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (field, after) = Any::from_der_partial(rest).expect("a field");
+        parts.push(field.to_der().expect("encodes"));
+        rest = after;
+    }
+    parts[2] = algorithm.to_vec();
+    Any::new(Tag::Sequence, parts.concat()).and_then(|tbs| tbs.to_der()).expect("encodes")
 }
