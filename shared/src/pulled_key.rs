@@ -17,6 +17,12 @@ use crate::ca::CaCertificate;
 use crate::proof::RawSignature;
 use crate::thumbprint::Thumbprint;
 
+mod ber;
+mod rounds;
+mod sealed;
+
+/// The longest value, in bytes. Key Vault takes 25,600.
+const LONGEST: usize = 64 * 1024;
 /// OpenSSL's reason (`EVP_R_UNSUPPORTED_ALGORITHM` of its algorithm fetch) for a cipher it has only in its
 /// legacy provider.
 const UNSUPPORTED: &str = "unsupported";
@@ -58,6 +64,15 @@ pub enum UnusableSecret {
          old.pfx -nodes | openssl pkcs12 -export -passout pass: -out new.pfx"
     )]
     LegacyPfx,
+    /// Reading it would take too long.
+    #[error(
+        "its PFX asks for {0} rounds of key derivation, and no more than {most} are computed; write it anew: openssl \
+         pkcs12 -in old.pfx -nodes | openssl pkcs12 -export -iter 2048 -passout pass: -out new.pfx", most = rounds::MOST_ROUNDS
+    )]
+    TooManyRounds(u64),
+    /// Longer than a secret of Key Vault can be.
+    #[error("it has {0} bytes; no secret in Key Vault has more than 25600")]
+    TooLong(usize),
     /// A PFX or PEM without what is wanted of it.
     #[error("there is no private key in it; the certificate may have been imported as not exportable")]
     NoKey,
@@ -72,6 +87,9 @@ pub enum UnusableSecret {
 impl PulledKey {
     /// Reads the value of a secret: PEM, or a PFX in base64.
     pub fn from_secret(value: Zeroizing<String>) -> Result<PulledKey, UnusableSecret> {
+        if value.len() > LONGEST {
+            return Err(UnusableSecret::TooLong(value.len()));
+        }
         if value.contains("-----BEGIN ") {
             return PulledKey::from_pem(&value);
         }
@@ -82,6 +100,10 @@ impl PulledKey {
 
     /// Reads a private key, alone or among certificates, in any order.
     fn from_pem(text: &str) -> Result<PulledKey, UnusableSecret> {
+        // OpenSSL reads a label up to a zero octet, and then it is not the label that is looked for here.
+        if text.chars().any(|character| character.is_control() && !character.is_ascii_whitespace()) {
+            return Err(UnusableSecret::Unknown);
+        }
         // Not even tried: whoever encrypted it also chose how long the attempt takes.
         if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
             return Err(UnusableSecret::EncryptedPem);
@@ -100,6 +122,7 @@ impl PulledKey {
     /// Reads a PFX with an empty password, the form in which a vault hands out a certificate with its key.
     fn from_pfx(der: &[u8]) -> Result<PulledKey, UnusableSecret> {
         let pfx = Pkcs12::from_der(der).map_err(|_| UnusableSecret::Unknown)?;
+        rounds::check(der)?;
         let contents = pfx.parse2("").map_err(|error| match reason(&error) {
             reason if reason.contains(UNSUPPORTED) => UnusableSecret::LegacyPfx,
             _ => UnusableSecret::EncryptedPfx,
