@@ -29,7 +29,7 @@ pub const API_VERSION: &str = "2022-12-12";
 const NOBODY_S: &str = "keyholder-doctor-asks-whether-it-may";
 
 /// More pages than the instances of a subscription can fill.
-const MAX_PAGES: usize = 100;
+pub(crate) const MAX_PAGES: usize = 100;
 
 /// Azure Resource Manager at one address.
 #[derive(Debug)]

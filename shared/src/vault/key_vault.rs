@@ -8,6 +8,7 @@
 pub mod answer;
 mod calls;
 mod gate;
+mod pages;
 mod probe;
 mod remedy;
 
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use azure_core::credentials::TokenCredential;
 use azure_core::http::HttpClient;
+use tokio::sync::Semaphore;
 use tracing::debug;
 use url::Url;
 use zeroize::Zeroizing;
@@ -42,6 +44,8 @@ pub struct KeyVaults {
     credential: Arc<dyn TokenCredential>,
     /// Whether somebody has come by the first vault, and with that has fetched a token for it.
     opened: AtomicBool,
+    /// Held while a key is read, which may take a second of computing: others go on meanwhile, and no second key.
+    reading: Arc<Semaphore>,
 }
 
 struct KeyVault {
@@ -67,6 +71,7 @@ impl KeyVaults {
             access,
             credential: credential.clone(),
             opened: AtomicBool::new(false),
+            reading: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -126,8 +131,13 @@ impl Vault for KeyVaults {
 
     async fn read_key(&self, secret: &ObjectId) -> Result<PulledKey, ReadError> {
         let value: Zeroizing<String> = self.calls(secret).secret_value(secret).await?;
-        // A PFX says itself how many rounds its password takes, so this may outlast the deadline, but not hold it.
-        let key = tokio::task::spawn_blocking(move || PulledKey::from_secret(value)).await;
+        // The semaphore is never closed. A reading may outlast the deadline by a second or so; the turn goes with it.
+        let turn = self.reading.clone().acquire_owned().await;
+        let read = move || {
+            let _turn = turn;
+            PulledKey::from_secret(value)
+        };
+        let key = tokio::task::spawn_blocking(read).await;
         Ok(key.expect("reading neither panics nor is cancelled")?)
     }
 }

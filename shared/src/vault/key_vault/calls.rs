@@ -15,6 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Certificate, call_error, grant_and_tags, unreadable};
+use super::pages;
 use crate::ca::{CaCertificate, SignatureAlgorithm};
 use crate::error::CallError;
 use crate::proof::RawSignature;
@@ -96,7 +97,7 @@ impl Calls {
         let all = self.object(Kind::Certificate, "");
         let call = format!("listing the certificates of {}", self.vault);
         let fail = |error| call_error(&call, &all, &error);
-        let mut items = self.certificates.list_certificate_properties(None).map_err(fail)?;
+        let mut items = pages::items(self.certificates.list_certificate_properties(None).map_err(fail)?);
         let mut names = Names::new();
         while let Some(item) = items.try_next().await.map_err(fail)? {
             let Some(thumbprint) = item.x509_thumbprint.as_deref().and_then(Thumbprint::from_bytes) else {
@@ -115,7 +116,7 @@ impl Calls {
         let all = self.object(Kind::Certificate, "");
         let call = format!("listing the certificates of {}", self.vault);
         let fail = |error| call_error(&call, &all, &error);
-        let mut items = self.certificates.list_certificate_properties(None).map_err(fail)?;
+        let mut items = pages::items(self.certificates.list_certificate_properties(None).map_err(fail)?);
         let mut grants = Vec::new();
         while let Some(item) = items.try_next().await.map_err(fail)? {
             let id = item.id.as_deref().unwrap_or_default();
@@ -135,7 +136,8 @@ impl Calls {
         let object = self.object(Kind::Certificate, name);
         let call = format!("listing the versions of {object}");
         let fail = |error| call_error(&call, &object, &error);
-        let mut items = self.certificates.list_certificate_properties_versions(name, None).map_err(fail)?;
+        let versions = self.certificates.list_certificate_properties_versions(name, None).map_err(fail)?;
+        let mut items = pages::items(versions);
         while let Some(item) = items.try_next().await.map_err(fail)? {
             if item.x509_thumbprint.as_deref().and_then(Thumbprint::from_bytes) == Some(wanted) {
                 let id = item.id.as_deref().unwrap_or_default();
@@ -173,20 +175,22 @@ impl Calls {
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
         let object = self.object(Kind::Secret, name);
         let call = format!("listing the versions of {object}");
-        let items = self.secrets.list_secret_properties_versions(name, None);
-        let versions = match items {
-            Ok(items) => items.try_collect::<Vec<SecretProperties>>().await,
-            Err(error) => Err(error),
-        };
         let enabled = |version: &SecretProperties| {
             version.attributes.as_ref().is_none_or(|attributes| attributes.enabled != Some(false))
         };
         let created = |version: &SecretProperties| {
             version.attributes.as_ref().and_then(|attributes| attributes.created)
         };
-        let versions = found(&call, &object, versions)?.unwrap_or_default();
-        let preferred = versions.into_iter().max_by_key(|version| (enabled(version), created(version)));
-        let Some(newest) = preferred else { return Ok(None) };
+        let rank = |version: &SecretProperties| (enabled(version), created(version));
+        let better = |best: Option<SecretProperties>, version: SecretProperties| async {
+            let is_better = best.as_ref().is_none_or(|best| rank(&version) >= rank(best));
+            Ok(if is_better { Some(version) } else { best })
+        };
+        let preferred = match self.secrets.list_secret_properties_versions(name, None) {
+            Ok(versions) => pages::items(versions).try_fold(None, better).await,
+            Err(error) => Err(error),
+        };
+        let Some(newest) = found(&call, &object, preferred)?.flatten() else { return Ok(None) };
         let object = ObjectId::parse(newest.id.as_deref().unwrap_or_default(), &self.vault, Kind::Secret)
             .map_err(|reason| unreadable(&call, &reason))?;
         let (grant, tags) = grant_and_tags(newest.tags);
@@ -252,7 +256,7 @@ impl Calls {
     pub(super) async fn may_read_secrets(&self, missing: &ObjectId) -> Result<(), CallError> {
         let call = format!("asking whether the secrets of {} may be read", self.vault);
         let versions = match self.secrets.list_secret_properties_versions(missing.name(), None) {
-            Ok(items) => items.try_collect::<Vec<SecretProperties>>().await,
+            Ok(items) => pages::items(items).try_for_each(|_| async { Ok(()) }).await,
             Err(error) => Err(error),
         };
         if let Err(error) = versions {
