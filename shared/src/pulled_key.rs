@@ -22,7 +22,7 @@ mod rounds;
 mod sealed;
 
 /// The longest value, in bytes. Key Vault takes 25,600.
-const LONGEST: usize = 64 * 1024;
+const LONGEST: usize = 32 * 1024;
 /// OpenSSL's reason (`EVP_R_UNSUPPORTED_ALGORITHM` of its algorithm fetch) for a cipher it has only in its
 /// legacy provider.
 const UNSUPPORTED: &str = "unsupported";
@@ -70,6 +70,9 @@ pub enum UnusableSecret {
          pkcs12 -in old.pfx -nodes | openssl pkcs12 -export -iter 2048 -passout pass: -out new.pfx", most = rounds::MOST_ROUNDS
     )]
     TooManyRounds(u64),
+    /// A key that could sign nothing anyway.
+    #[error("its private key is one of DSA; RSA and EC keys can be those of a CA")]
+    OtherKind,
     /// Longer than a secret of Key Vault can be.
     #[error("it has {0} bytes; no secret in Key Vault has more than 25600")]
     TooLong(usize),
@@ -107,6 +110,12 @@ impl PulledKey {
         // Not even tried: whoever encrypted it also chose how long the attempt takes.
         if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
             return Err(UnusableSecret::EncryptedPem);
+        }
+        if text.contains("-----BEGIN DSA PRIVATE KEY-----") {
+            return Err(UnusableSecret::OtherKind);
+        }
+        for key in blocks(text) {
+            rounds::check_key(&key)?;
         }
         // An empty passphrase rather than OpenSSL's default, which is to ask on the terminal.
         let key = PKey::private_key_from_pem_callback(text.as_bytes(), |_| Ok(0));
@@ -155,6 +164,16 @@ impl PulledKey {
         let mut signer = Signer::new(ca.algorithm().digest(), &self.key)?;
         RawSignature::from_der(&signer.sign_oneshot_to_vec(tbs)?, ca.algorithm())
     }
+}
+
+/// What stands in the blocks of a PEM text, by any label, as far as it is base64.
+fn blocks(text: &str) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
+    let bodies = text.split("-----BEGIN ").skip(1).filter_map(|block| block.split_once("-----"));
+    bodies.filter_map(|(_, body)| {
+        let compact: Zeroizing<String> =
+            Zeroizing::new(body.split('-').next()?.split_ascii_whitespace().collect());
+        STANDARD.decode(compact.as_bytes()).ok().map(Zeroizing::new)
+    })
 }
 
 fn reason(error: &ErrorStack) -> String {

@@ -51,7 +51,7 @@ impl Registered {
     }
 
     /// The CA certificate, where the registry shows one that can be read.
-    fn certificate(&self) -> Option<CaCertificate> {
+    pub fn certificate(&self) -> Option<CaCertificate> {
         CaCertificate::from_upload(self.certificate.as_deref()?).ok()
     }
 }

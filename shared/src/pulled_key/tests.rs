@@ -94,3 +94,65 @@ fn what_is_no_usable_key_is_refused_with_the_reason() {
         assert_eq!(refused(value), expected, "{name}");
     }
 }
+
+/// Runs in a thread of its own: what would take hours, fails.
+fn refused_at_once(value: Vec<u8>) -> UnusableSecret {
+    let (told, tells) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(PulledKey::from_secret(secret(value)).err()));
+    let refused = tells.recv_timeout(std::time::Duration::from_secs(60)).expect("it is refused at once");
+    refused.expect("no usable key")
+}
+
+#[test]
+fn an_encrypted_key_is_not_tried_under_whatever_label_it_stands() {
+    let der = include_bytes!("../../../tests/fuzz/corpus/pfx_rounds/shrouded-two-billion-rounds.der");
+    // Inside of a list, of a bag, and of `[0]`.
+    let key = ber::elements(der)[0].parts()[0].parts()[1].content;
+    let body = STANDARD.encode(key);
+    let pem = |label: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n").into_bytes();
+    for label in [
+        "ENCRYPTED PRIVATE KEY",
+        "PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "EC PRIVATE KEY",
+        "ANY PRIVATE KEY",
+        "PKCS12",
+    ] {
+        assert_eq!(refused_at_once(pem(label)), UnusableSecret::EncryptedPem, "{label}");
+    }
+    for label in ["ENCRYPTED PRIVATE KEY\0", "ENCRYPTED PRIVATE KEY\0 junk", "ENCRYPTED\u{1} PRIVATE KEY"] {
+        assert_eq!(refused_at_once(pem(label)), UnusableSecret::Unknown, "{label:?}");
+    }
+}
+
+#[test]
+fn a_key_of_dsa_is_not_read_because_its_field_may_be_huge() {
+    let dsa = openssl::dsa::Dsa::generate(1024).expect("generates");
+    let traditional = dsa.private_key_to_pem().expect("encodes");
+    let key = PKey::from_dsa(dsa).expect("wraps");
+    let pfx = |algorithm| {
+        let mut builder = Pkcs12::builder();
+        builder.pkey(&key).key_algorithm(algorithm);
+        STANDARD.encode(builder.build2("").and_then(|pfx| pfx.to_der()).expect("encodes")).into_bytes()
+    };
+    let rows = [
+        ("traditional", traditional),
+        ("PKCS#8", key.private_key_to_pem_pkcs8().expect("encodes")),
+        ("PFX, AES", pfx(Nid::AES_256_CBC)),
+        ("PFX, 3DES", pfx(Nid::PBE_WITHSHA1AND3_KEY_TRIPLEDES_CBC)),
+    ];
+    for (name, value) in rows {
+        assert_eq!(refused_at_once(value), UnusableSecret::OtherKind, "{name}");
+    }
+}
+
+#[test]
+fn a_value_that_no_vault_would_keep_is_not_read() {
+    let pad = |length: usize| {
+        let key = testing::key(P256).private_key_to_pem_pkcs8().expect("encodes");
+        let blanks = length - key.len();
+        [key, vec![b'\n'; blanks]].concat()
+    };
+    assert!(PulledKey::from_secret(secret(pad(LONGEST))).is_ok());
+    assert_eq!(refused(pad(LONGEST + 1)), UnusableSecret::TooLong(LONGEST + 1));
+}
