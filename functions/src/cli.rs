@@ -21,6 +21,7 @@ use keyholder::azure::{self, AzureVerifier};
 use keyholder::config::{self, Identity, InvalidSettings};
 use keyholder::{CertificateId, RegistryId, Settings, http_client, telemetry};
 
+use crate::runtime;
 use exit::Exit;
 use output::{Format, hint};
 use progress::Progress;
@@ -91,10 +92,10 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Completions { shell } => completions(shell),
         Command::Verify { certificate, output } => {
-            with_settings(|settings| verify::run(settings, &certificate, output))
+            with_settings(|settings| runtime::block_on(verify::run(settings, &certificate, output)))
         }
         Command::Status { registry, output } => {
-            with_settings(|settings| status::run(settings, registry.as_ref(), output))
+            with_settings(|settings| runtime::block_on(status::run(settings, registry.as_ref(), output)))
         }
         Command::Doctor { output } => doctor::run(settings(), output),
     }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use crate::application::{self, Application, StartError};
+use crate::runtime;
 use crate::signals::stopped;
 
 /// Set by the host: where to listen.
@@ -59,7 +60,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         Ok(read) => read,
         Err(problem) => return refuse(&problem),
     };
-    let ended = serve(&settings, front_door);
+    let ended = runtime::block_on(serve(&settings, front_door));
     if let Err(failure) = &ended {
         let reason = keyholder::error::chain(failure.as_ref());
         error!(event = "app.failed", reason, "the handler cannot go on");
@@ -90,7 +91,6 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }
 
-#[tokio::main]
 async fn serve(settings: &Settings, front_door: FrontDoor) -> Result<(), Box<dyn Error>> {
     let stopped = stopped();
     let listener = front_door.bind().await?;

@@ -13,6 +13,7 @@ use lambda_http::{Error, Request, RequestExt, service_fn};
 use tracing::{error, info};
 
 use crate::application;
+use crate::runtime;
 
 /// Set by Lambda: where events are fetched.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -40,7 +41,7 @@ pub fn main() -> ExitCode {
     if let Err(problem) = application::start_logging(&settings) {
         return refuse(&problem);
     }
-    let ended = serve(&settings, webhook);
+    let ended = runtime::block_on(serve(&settings, webhook));
     keyholder::telemetry::stop();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,7 +53,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
 async fn serve(settings: &Settings, webhook: Webhook) -> Result<(), Error> {
     let router = application::webhook(settings, webhook)?;
     let needed = settings.limits.deadline;

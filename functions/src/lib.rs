@@ -16,6 +16,7 @@ pub mod handler;
 mod invocation;
 pub mod lambda;
 pub mod routes;
+mod runtime;
 pub mod server;
 pub mod signals;
 mod sweeps;

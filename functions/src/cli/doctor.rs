@@ -12,6 +12,8 @@ use keyholder::vault::key_vault::{KeyVaults, MaySign, Probe};
 use keyholder::{RegistryId, Settings, azure, http_client, telemetry};
 use serde::Serialize;
 
+use crate::runtime;
+
 use super::exit::Exit;
 use super::output::{Answer, Format, print};
 use super::progress::Progress;
@@ -67,7 +69,7 @@ pub(super) fn run(settings: Result<Settings, InvalidSettings>, format: Format) -
     let mut diagnosis = Diagnosis { checks: Vec::new(), format, gravest: Exit::Done, registries: Vec::new() };
     match settings {
         Ok(settings) => match telemetry::start_for_people(&settings.log) {
-            Ok(()) => diagnosis.examine(&settings),
+            Ok(()) => runtime::block_on(diagnosis.examine(&settings)),
             Err(invalid) => diagnosis.note("settings", Err(unusable(&format!("KEYHOLDER_LOG: {invalid}")))),
         },
         Err(invalid) => {
@@ -83,7 +85,6 @@ pub(super) fn run(settings: Result<Settings, InvalidSettings>, format: Format) -
 }
 
 impl Diagnosis {
-    #[tokio::main]
     async fn examine(&mut self, settings: &Settings) {
         self.note("settings", Ok(described(settings)));
         let (arm, vaults) = match peers(settings) {

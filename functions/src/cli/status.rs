@@ -44,7 +44,6 @@ struct Certificate {
     message: Option<String>,
 }
 
-#[tokio::main]
 pub(super) async fn run(settings: &Settings, registry: Option<&RegistryId>, format: Format) -> Exit {
     let verifier = match signed_in(settings).await {
         Ok(verifier) => verifier,

@@ -30,7 +30,6 @@ struct Ended<'e> {
     message: String,
 }
 
-#[tokio::main]
 pub(super) async fn run(settings: &Settings, certificate: &CertificateId, format: Format) -> Exit {
     let verifier = match signed_in(settings).await {
         Ok(verifier) => verifier,
