@@ -33,6 +33,7 @@ const BODIES: [(&str, Body); 13] = [
     ("jwk_set", bodies::jwk_set),
     ("key_vault_answer", bodies::key_vault_answer),
     ("pem_secret", bodies::pem_secret),
+    ("pfx_rounds", bodies::pfx_rounds),
     ("pfx_secret", bodies::pfx_secret),
     ("webhook_front_door", bodies::webhook_front_door),
 ];
@@ -90,7 +91,7 @@ fn mutated_tokens_and_key_sets_keep_every_promise() {
 
 #[test]
 fn mutated_certificates_and_keys_keep_every_promise() {
-    for name in ["ca_certificate", "pem_secret", "pfx_secret"] {
+    for name in ["ca_certificate", "pem_secret", "pfx_rounds", "pfx_secret"] {
         keeps_every_promise(name, 100);
     }
 }

@@ -104,7 +104,7 @@ async fn a_key_is_read_in_every_form_people_keep_it_in() {
         ("chain-upwards", &below, join(&[below.key(), below.chain()])),
         ("chain-downwards", &below, join(&[curve.certificate(), below.certificate(), below.key()])),
         ("key-amid-the-chain", &below, join(&[curve.certificate(), below.key(), below.certificate()])),
-        ("key-alone", &below, below.key().to_owned()),
+        ("key-alone", &curve, curve.key().to_owned()),
         ("rsa-key-alone", &rsa, rsa.traditional_key()),
         ("with-remarks", &below, below.pem_out_of_pfx()),
         ("windows-line-ends", &rsa, rsa.key_and_certificate().replace('\n', "\r\n")),

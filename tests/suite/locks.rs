@@ -1,8 +1,11 @@
 //! The two locks: without the app's owner nothing is even asked, without the CA's owner nothing is signed.
 
 use keyholder_emulator::functions_host::Level;
+use keyholder_emulator::key_vault::Changes;
 use keyholder_emulator::operation::Operation;
-use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION};
+use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION, VAULT};
+use openssl::hash::MessageDigest;
+use openssl::x509::X509;
 
 use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};
@@ -91,6 +94,38 @@ async fn a_secret_without_a_grant_is_never_read() {
     }
     assert_eq!(cloud.count(Operation::GetSecret), 0, "{}", cloud.story());
     assert_eq!(cloud.count(Operation::GenerateVerificationCode), 0, "{}", cloud.story());
+}
+
+/// A public key is public: whoever may upload can write a certificate around it, with a name, a key identifier and a
+/// validity of their own.
+#[tokio::test]
+async fn a_certificate_that_somebody_wrote_around_the_key_of_a_ca_signs_nothing_until_its_owner_names_it() {
+    let victim = Authority::root("Plant Root", Family::P256);
+    let foreign = Authority::root("Attacker Root", Family::P256);
+    let forged = foreign.around_the_key_of(&victim, "login.victim.example");
+    let cloud = Cloud::start_with(&[("KEYHOLDER_KEY_ACCESS", "read-secret")]).await;
+    cloud.store_secret("plant-ca", victim.key());
+    cloud.upload("plant-ca", &forged).await;
+    assert_eq!(cloud.until_answered("plant-ca").await, 202);
+    let audit = cloud.until_audited("plant-ca").await;
+    let fingerprint = X509::from_pem(forged.certificate().as_bytes())
+        .and_then(|forged| forged.digest(MessageDigest::sha256()))
+        .expect("a certificate");
+    let fingerprint: String = fingerprint.iter().map(|byte| format!("{byte:02X}")).collect();
+    let command = format!(
+        "az keyvault secret set-attributes --vault-name my-vault --name plant-ca --tags keyholder=my-dps-x509 \
+         keyholder-certificate-sha256={fingerprint}"
+    );
+    let says = audit.says();
+    assert!(says.contains(&command), "{says}\nlacks\n{command}");
+    assert_eq!((audit.outcome(), audit.level), ("certificate-not-named", Level::Error), "{says}");
+    assert_eq!(cloud.count(Operation::Verify), 0, "{}", cloud.story());
+
+    // What only the owner of the key can do.
+    let tags = [("keyholder", "my-dps-x509"), ("keyholder-certificate-sha256", &fingerprint)];
+    cloud.change_vaults(|vaults, now| vaults.update_secret(VAULT, "plant-ca", Changes::tags(tags), now));
+    cloud.deliver_again("plant-ca");
+    cloud.until_verified("plant-ca").await;
 }
 
 #[tokio::test]

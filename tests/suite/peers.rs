@@ -270,6 +270,23 @@ async fn a_vault_s_list_leads_our_token_nowhere_else() {
     }
 }
 
+#[tokio::test]
+async fn a_vault_s_list_without_an_end_is_given_up() {
+    let ca = Authority::root("Plant Root", Family::P256);
+    let wire = Wire::start_with("plant-ca", &ca).await;
+    // Not by its name, so the vault is listed.
+    let upload = json!({ "properties": { "certificate": STANDARD.encode(ca.certificate()) } });
+    wire.ask_dps("PUT", "line-7", "", &upload);
+    let link = "https://my-vault.vault.localhost:8443/certificates?page=2";
+    let page = ResponseTemplate::new(200).set_body_json(json!({ "value": [], "nextLink": link }));
+    let listing = Mock::given(method("GET")).and(path_regex("^/certificates/?$"));
+    listing.and(header_exists("authorization")).respond_with(page).mount(&wire.server).await;
+    let outcome = wire.verify("line-7").await;
+    assert_eq!(outcome.reason(), Reason::Unreachable, "{outcome}");
+    assert!(outcome.to_string().contains("more than 100 pages"), "{outcome}");
+    assert_eq!(wire.proofs().await, Vec::<String>::new());
+}
+
 /// What tells such a key from another one is its type; it signs as any other, and is never exported.
 #[tokio::test]
 async fn a_key_in_an_hsm_signs_like_any_other() {

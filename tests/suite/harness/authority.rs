@@ -37,6 +37,9 @@ distinguished_name = name
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
+[server]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature, keyEncipherment
 [intermediate]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
@@ -58,6 +61,25 @@ impl Authority {
         workshop
             .openssl(&[&request[..], &["-subj", &subject, "-key", "new.key"], &Workshop::CONFIG].concat());
         Authority::made(workshop.read("new.key"), workshop.read("new.pem"))
+    }
+
+    /// A self-signed certificate that is no CA's.
+    pub(crate) fn server(name: &str) -> Authority {
+        let workshop = Workshop::new();
+        workshop.make_key(Family::P256);
+        let subject = subject(name);
+        let request = ["req", "-x509", "-utf8", "-days", "365", "-extensions", "server", "-out", "new.pem"];
+        workshop
+            .openssl(&[&request[..], &["-subj", &subject, "-key", "new.key"], &Workshop::CONFIG].concat());
+        Authority::made(workshop.read("new.key"), workshop.read("new.pem"))
+    }
+
+    /// A certificate that this CA wrote around the key of another one, which had no part in it.
+    pub(crate) fn around_the_key_of(&self, other: &Authority, name: &str) -> Authority {
+        let workshop = Workshop::new();
+        workshop.write("new.key", &other.key);
+        let certificate = self.issue(&workshop, &subject(name), "intermediate", 7300);
+        Authority::made(other.key.clone(), certificate)
     }
 
     /// A self-signed CA that was made elsewhere.

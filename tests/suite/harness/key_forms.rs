@@ -42,6 +42,29 @@ impl Authority {
         workshop.read_bytes("ca.pfx")
     }
 
+    /// A PFX without a password, whose MAC takes so many rounds.
+    pub(crate) fn pfx_with_rounds(&self, rounds: u32) -> Vec<u8> {
+        let workshop = self.workshop();
+        workshop.write("chain.pem", self.chain());
+        let export = ["pkcs12", "-export", "-inkey", "ca.key", "-in", "chain.pem", "-out", "ca.pfx"];
+        workshop.openssl(&[&export[..], &["-passout", "pass:"]].concat());
+        let mut pfx = workshop.read_bytes("ca.pfx");
+        // The count is the last number in it. It is made four octets long where it had two, and so are the lengths
+        // around it.
+        assert!(pfx.ends_with(&[2, 2, 8, 0]), "2,048 rounds are the default");
+        pfx.truncate(pfx.len() - 3);
+        pfx.push(4);
+        pfx.extend(rounds.to_be_bytes());
+        let whole = u16::from_be_bytes([pfx[2], pfx[3]]) + 2;
+        pfx[2..4].copy_from_slice(&whole.to_be_bytes());
+        // `MacData` begins after version and contents, and is short.
+        let contents = usize::from(u16::from_be_bytes([pfx[9], pfx[10]]));
+        let mac = 11 + contents;
+        assert_eq!(pfx[mac], 0x30, "the MAC follows the contents");
+        pfx[mac + 1] += 2;
+        pfx
+    }
+
     /// Key and chain with the remarks that stand between them after a PFX was taken apart.
     pub(crate) fn pem_out_of_pfx(&self) -> String {
         let workshop = self.workshop();

@@ -49,6 +49,12 @@ pub(crate) enum Trouble {
     Fails(Operation, u16),
     /// All calls to its object of this kind are refused with this code.
     Refused(&'static str, &'static str),
+    /// It is a certificate, and not a CA's.
+    NotACa,
+    /// The same, and the vault has its key alone.
+    NotACaInSecret,
+    /// Somebody else wrote a certificate around its key, of which the vault has nothing else.
+    OnlyShown,
     /// The registry shows another certificate than its thumbprint says.
     AnotherKeyShown,
     Secret(fn(&Authority, &Scene) -> String),
@@ -218,6 +224,17 @@ fn not_to_be_used() -> Vec<Row> {
         ),
         mend(
             SignsInVault,
+            "server-certificate",
+            Trouble::NotACa,
+            Reason::NotACa,
+            &[
+                "/certificates/server-certificate/",
+                "its basic constraints do not say CA:TRUE",
+                "keyUsage=critical,keyCertSign",
+            ],
+        ),
+        mend(
+            SignsInVault,
             "outlived-ca",
             Trouble::Refused("keys", "KeyExpired"),
             Reason::KeyNotValidNow,
@@ -301,6 +318,35 @@ fn secrets() -> Vec<Row> {
             Trouble::Secret(|_, _| RC2_PFX.to_owned()),
             Reason::WrongSecret,
             &["/secrets/rc2-pfx-ca/", "RC2", "openssl pkcs12 -legacy"],
+        ),
+        mend(
+            ReadsSecrets,
+            "slow-pfx-ca",
+            Trouble::Secret(|ca, _| STANDARD.encode(ca.pfx_with_rounds(0x7fff_ffff))),
+            Reason::WrongSecret,
+            &[
+                "/secrets/slow-pfx-ca/",
+                "2147483647 rounds",
+                "openssl pkcs12 -export -iter 2048 -passout pass:",
+            ],
+        ),
+        mend(
+            ReadsSecrets,
+            "server-key-in-secret",
+            Trouble::NotACaInSecret,
+            Reason::NotACa,
+            &["/secrets/server-key-in-secret/", "CA:TRUE"],
+        ),
+        mend(
+            ReadsSecrets,
+            "only-shown-ca",
+            Trouble::OnlyShown,
+            Reason::CertificateNotNamed,
+            &[
+                "/secrets/only-shown-ca/",
+                "az keyvault secret set-attributes --vault-name my-vault --name only-shown-ca --tags \
+                 keyholder=my-dps-x509 keyholder-certificate-sha256=",
+            ],
         ),
         mend(
             ReadsSecrets,
