@@ -114,8 +114,11 @@ impl PulledKey {
         if text.contains("-----BEGIN DSA PRIVATE KEY-----") {
             return Err(UnusableSecret::OtherKind);
         }
-        for key in blocks(text) {
-            rounds::check_key(&key)?;
+        // OpenSSL also reads blocks with headers. Of those only the older form of encryption makes use.
+        let unclear =
+            if text.contains("ENCRYPTED") { UnusableSecret::EncryptedPem } else { UnusableSecret::Unknown };
+        for block in blocks(text) {
+            rounds::check_key(&block.ok_or(unclear.clone())?)?;
         }
         // An empty passphrase rather than OpenSSL's default, which is to ask on the terminal.
         let key = PKey::private_key_from_pem_callback(text.as_bytes(), |_| Ok(0));
@@ -166,12 +169,12 @@ impl PulledKey {
     }
 }
 
-/// What stands in the blocks of a PEM text, by any label, as far as it is base64.
-fn blocks(text: &str) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
+/// What stands in the blocks of a PEM text, by any label; nothing for one that is not plain base64.
+fn blocks(text: &str) -> impl Iterator<Item = Option<Zeroizing<Vec<u8>>>> {
     let bodies = text.split("-----BEGIN ").skip(1).filter_map(|block| block.split_once("-----"));
-    bodies.filter_map(|(_, body)| {
-        let compact: Zeroizing<String> =
-            Zeroizing::new(body.split('-').next()?.split_ascii_whitespace().collect());
+    bodies.map(|(_, body)| {
+        let body = body.split('-').next().unwrap_or_default();
+        let compact: Zeroizing<String> = Zeroizing::new(body.split_ascii_whitespace().collect());
         STANDARD.decode(compact.as_bytes()).ok().map(Zeroizing::new)
     })
 }

@@ -80,12 +80,12 @@ impl Seen {
     fn check(&self) -> Result<(), UnusableSecret> {
         let greatest = self.rounds.iter().copied().max().unwrap_or_default();
         let in_all = self.rounds.iter().fold(0_u64, |sum, rounds| sum.saturating_add(*rounds));
-        match (greatest, in_all) {
-            _ if self.is_too_deep => Err(UnusableSecret::Unknown),
-            _ if self.has_dsa_key => Err(UnusableSecret::OtherKind),
-            (MOST_ROUNDS.., _) if greatest > MOST_ROUNDS => Err(UnusableSecret::TooManyRounds(greatest)),
-            (_, MOST_IN_ALL..) if in_all > MOST_IN_ALL => Err(UnusableSecret::TooManyRounds(in_all)),
-            _ => Ok(()),
+        match () {
+            () if self.is_too_deep => Err(UnusableSecret::Unknown),
+            () if self.has_dsa_key => Err(UnusableSecret::OtherKind),
+            () if greatest > MOST_ROUNDS => Err(UnusableSecret::TooManyRounds(greatest)),
+            () if in_all > MOST_IN_ALL => Err(UnusableSecret::TooManyRounds(in_all)),
+            () => Ok(()),
         }
     }
 

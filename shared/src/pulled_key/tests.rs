@@ -120,6 +120,8 @@ fn an_encrypted_key_is_not_tried_under_whatever_label_it_stands() {
     ] {
         assert_eq!(refused_at_once(pem(label)), UnusableSecret::EncryptedPem, "{label}");
     }
+    let with_header = String::from_utf8(pem("PRIVATE KEY")).expect("text").replacen("\n", "\nA: b\n\n", 1);
+    assert_eq!(refused_at_once(with_header.into_bytes()), UnusableSecret::Unknown, "with a header");
     for label in ["ENCRYPTED PRIVATE KEY\0", "ENCRYPTED PRIVATE KEY\0 junk", "ENCRYPTED\u{1} PRIVATE KEY"] {
         assert_eq!(refused_at_once(pem(label)), UnusableSecret::Unknown, "{label:?}");
     }
