@@ -51,8 +51,6 @@ pub(crate) enum Trouble {
     Refused(&'static str, &'static str),
     /// It is a certificate, and not a CA's.
     NotACa,
-    /// The same, and the vault has its key alone.
-    NotACaInSecret,
     /// Somebody else wrote a certificate around its key, of which the vault has nothing else.
     OnlyShown,
     /// The registry shows another certificate than its thumbprint says.
@@ -329,13 +327,6 @@ fn secrets() -> Vec<Row> {
                 "2147483647 rounds",
                 "openssl pkcs12 -export -iter 2048 -passout pass:",
             ],
-        ),
-        mend(
-            ReadsSecrets,
-            "server-key-in-secret",
-            Trouble::NotACaInSecret,
-            Reason::NotACa,
-            &["/secrets/server-key-in-secret/", "CA:TRUE"],
         ),
         mend(
             ReadsSecrets,

@@ -48,7 +48,7 @@ impl Scene {
         let (cloud, name) = (&self.cloud, row.name);
         let ca = match row.trouble {
             Trouble::Valid(from, until) => self.knows(name, Authority::root_valid(name, from, until)),
-            Trouble::NotACa | Trouble::NotACaInSecret => self.knows(name, Authority::server(name)),
+            Trouble::NotACa => self.knows(name, Authority::server(name)),
             Trouble::OnlyShown => {
                 let foreign = self.ca("foreign").around_the_key_of(&self.ca(name), "login.victim.example");
                 self.knows(name, foreign)
@@ -57,7 +57,7 @@ impl Scene {
         };
         match &row.trouble {
             Trouble::NoCa => return ca,
-            Trouble::NotACaInSecret | Trouble::OnlyShown => self.store_secret(name, ca.key()),
+            Trouble::OnlyShown => self.store_secret(name, ca.key()),
             Trouble::AnotherCa => cloud.import_into(VAULT, name, import_of(&self.ca(name))),
             Trouble::Secret(secret) => self.store_secret(name, &secret(&ca, self)),
             Trouble::SecretThen(_) | Trouble::SecretFails(..) | Trouble::SecretRefused(_) => {
