@@ -29,7 +29,9 @@ fn verification(criterion: &mut Criterion) {
     let tbs = unsigned.tbs().to_vec();
     criterion.bench_function("proof: build the TBS and lint it", |bench| bench.iter(|| pieces.unsigned()));
     criterion.bench_function("proof: lint the TBS", |bench| {
-        bench.iter(|| lint::lint(black_box(&tbs), &pieces.ca, &code, pieces.now).expect("it is sound"));
+        bench.iter(|| {
+            lint::lint(black_box(&tbs), &pieces.ca, &code, &pieces.leaf, pieces.now).expect("it is sound");
+        });
     });
     let signature = pieces.sign(&unsigned);
     let proof = unsigned.assemble(&signature).expect("the signature is the CA's");
