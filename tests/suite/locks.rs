@@ -96,10 +96,10 @@ async fn a_secret_without_a_grant_is_never_read() {
     assert_eq!(cloud.count(Operation::GenerateVerificationCode), 0, "{}", cloud.story());
 }
 
-/// A public key is public: whoever may upload can write a certificate around it, with a name, a key identifier and a
+/// A public key is public: an uploader can write a certificate around it, with a name, a key identifier and a
 /// validity of their own.
 #[tokio::test]
-async fn a_certificate_that_somebody_wrote_around_the_key_of_a_ca_signs_nothing_until_its_owner_names_it() {
+async fn a_certificate_written_around_the_public_key_of_a_ca_signs_nothing_until_its_owner_names_it() {
     let victim = Authority::root("Plant Root", Family::P256);
     let foreign = Authority::root("Attacker Root", Family::P256);
     let forged = foreign.around_the_key_of(&victim, "login.victim.example");

@@ -15,7 +15,7 @@ const MAX_SUBJECT: usize = 4096;
 /// The longest subject key identifier, in bytes. A SHA-512 digest has as many; RFC 7093 and practice have 20 or 32.
 const MAX_KEY_IDENTIFIER: usize = 64;
 
-/// Signatures over a digest for which nobody can make two texts. MD5 and SHA-1 are missing on purpose.
+/// Signatures over a digest for which no one can make two texts. MD5 and SHA-1 are missing on purpose.
 const SOUND: [Nid; 6] = [
     Nid::SHA256WITHRSAENCRYPTION,
     Nid::SHA384WITHRSAENCRYPTION,
@@ -71,7 +71,7 @@ impl CaCertificate {
         Ok(())
     }
 
-    /// A CA outside its validity proves nothing: DPS might take it, whoever verifies its devices would not.
+    /// Rejects a CA outside its validity. DPS might take it; a service that verifies its devices would not.
     fn check_validity(&self, now: OffsetDateTime) -> Result<(), UnsuitableCa> {
         let (from, until) = (self.not_before(), self.not_after());
         match now {
@@ -82,7 +82,7 @@ impl CaCertificate {
     }
 
     /// Whether the key in it made its signature, over a digest that cannot be forged. Then the key's owner wrote what it
-    /// says, whoever shows it.
+    /// says, and it does not matter who shows it.
     pub fn is_signed_by_its_own_key(&self) -> bool {
         let verified = X509::from_der(self.der()).and_then(|certificate| {
             let algorithm = certificate.signature_algorithm().object().nid();

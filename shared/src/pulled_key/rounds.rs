@@ -1,6 +1,6 @@
 //! How long a PFX has us compute, found out before anything is computed.
 //!
-//! Whoever wrote a PFX also chose how often its password is hashed, for its MAC and for each of its encrypted parts;
+//! The author of a PFX also chose how often its password is hashed, for its MAC and for each of its encrypted parts;
 //! OpenSSL does what it is told, and 31 bits of it take hours. So the counts are read first, wherever they stand, and
 //! bounded. A part that is encrypted may hold another count, so each is opened here, with the empty password, once its
 //! own count is known to be small.

@@ -73,7 +73,7 @@ mod tests {
     fn a_certificate_that_only_the_registry_shows_is_believed_where_the_owner_of_the_key_stands_behind_it() {
         let key = testing::key(P256);
         let root = testing::ca(&key, 30);
-        // The same key in a certificate that somebody else wrote.
+        // The same key in a certificate that an uploader wrote.
         let foreign = testing::certificate(
             &testing::common_name("login.victim.example"),
             &key,

@@ -51,7 +51,7 @@ pub(crate) enum Trouble {
     Refused(&'static str, &'static str),
     /// It is a certificate, and not a CA's.
     NotACa,
-    /// Somebody else wrote a certificate around its key, of which the vault has nothing else.
+    /// An uploader wrote a certificate around its key, and the vault has that key alone.
     OnlyShown,
     /// The registry shows another certificate than its thumbprint says.
     AnotherKeyShown,
