@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn every_way_to_write_a_length_is_read() {
-        let rows: [(&str, &[u8], &[(u8, &[u8])]); 9] = [
+        type Row = (&'static str, &'static [u8], &'static [(u8, &'static [u8])]);
+        let rows: [Row; 9] = [
             ("short", &[0x04, 2, 7, 8], &[(0x04, &[7, 8])]),
             ("long", &[0x04, 0x81, 2, 7, 8], &[(0x04, &[7, 8])]),
             ("long with zeros", &[0x04, 0x84, 0, 0, 0, 2, 7, 8], &[(0x04, &[7, 8])]),
