@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::accounting::Unaccounted;
 use crate::ca::UnsuitableCa;
 use crate::certificate_id::CertificateId;
 use crate::error::{self, CallError};
@@ -11,8 +12,8 @@ use crate::fingerprint::Fingerprint;
 use crate::proof::ProofError;
 use crate::reason::Reason;
 use crate::thumbprint::Thumbprint;
-use crate::trust::{GRANT_TAG, Grant, Registries};
-use crate::vault::ObjectId;
+use crate::trust::{GRANT_TAG, Registries};
+use crate::vault::{ObjectId, Version};
 use crate::verification_code::UnexpectedCode;
 
 /// The end of one run.
@@ -31,10 +32,14 @@ pub enum Outcome {
     },
     /// Nothing was left to do.
     AlreadyVerified,
-    /// Nothing was left to do, because it was uploaded as verified: nobody proved anything.
+    /// It is verified, and nothing accounts for that: its upload may have said so.
     VerifiedWithoutProof {
+        /// What was uploaded.
+        certificate: CertificateId,
         /// Of the CA certificate.
         thumbprint: Thumbprint,
+        /// What was looked for in vain.
+        why: Unaccounted,
     },
     /// There is no such certificate (any more).
     Gone,
@@ -58,16 +63,16 @@ pub enum Denial {
         served: Registries,
     },
     /// The CA's owner did not grant its use for the registry.
-    #[error("{object} may not prove possession for {}: {grant}", .certificate.registry())]
+    #[error("{object} may not prove possession for {}: {}", .certificate.registry(), why_not(.object, .lacking))]
     NotGranted {
         /// What was uploaded.
         certificate: CertificateId,
         /// The vault object found for it.
         object: ObjectId,
-        /// What its tag says.
-        grant: Grant,
-        /// All of its tags; setting one replaces them all.
-        tags: Vec<(String, String)>,
+        /// The versions that would have to grant it and do not: the one that was found, the newest, or both.
+        lacking: Vec<Version>,
+        /// Whether the version that was found is the newest.
+        is_newest: bool,
     },
     /// The vault object holds the key alone, and the certificate that the registry shows may be the uploader's work.
     #[error(
@@ -226,11 +231,14 @@ impl Outcome {
         match self {
             Outcome::Denied(denial) => Some(denial.remedy()),
             Outcome::Failed(failure) => failure.remedy(),
-            Outcome::Verified { .. }
-            | Outcome::AlreadyVerified
-            | Outcome::VerifiedWithoutProof { .. }
-            | Outcome::Gone
-            | Outcome::TryAgain(_) => None,
+            Outcome::VerifiedWithoutProof { certificate, thumbprint, why } => Some(format!(
+                "if the CA is not yours, delete the certificate: {}; if it is, {}",
+                delete_command(certificate),
+                why.remedy(certificate.registry(), Some(*thumbprint))
+            )),
+            Outcome::Verified { .. } | Outcome::AlreadyVerified | Outcome::Gone | Outcome::TryAgain(_) => {
+                None
+            }
         }
     }
 
@@ -240,9 +248,36 @@ impl Outcome {
             Outcome::Denied(denial) => denial.to_string(),
             Outcome::Failed(failure) => failure.to_string(),
             Outcome::TryAgain(trouble) => trouble.to_string(),
+            Outcome::VerifiedWithoutProof { certificate, thumbprint, why } => format!(
+                "{certificate} with thumbprint {thumbprint} is verified, and neither a proof by this app nor a granted CA in \
+                 a vault accounts for it; {why}"
+            ),
             ended => ended.reason().meaning().to_owned(),
         }
     }
+}
+
+/// Deletes a certificate from its registry, in the state that a person has seen.
+fn delete_command(certificate: &CertificateId) -> String {
+    let registry = certificate.registry();
+    format!(
+        "az iot dps certificate delete --subscription {} --resource-group {} --dps-name {} --name {} --etag <etag>",
+        registry.subscription(),
+        registry.resource_group(),
+        registry.name(),
+        certificate.name()
+    )
+}
+
+/// What each version says that does not grant.
+fn why_not(found: &ObjectId, lacking: &[Version]) -> String {
+    let why = |Version { object, grant, .. }: &Version| match object == found {
+        true => grant.to_string(),
+        false => format!(
+            "an older version may be used only while the newest grants it too, and of {object}: {grant}"
+        ),
+    };
+    lacking.iter().map(why).collect::<Vec<_>>().join("; ")
 }
 
 impl Denial {
@@ -251,9 +286,14 @@ impl Denial {
             Denial::NotServed { certificate, .. } => {
                 format!("to serve it, add {} to KEYHOLDER_REGISTRIES", certificate.registry())
             }
-            Denial::NotGranted { certificate, object, tags, .. } => {
-                let grant = object.grant_command(tags, certificate.registry().name());
-                format!("its owner grants it with: {grant}")
+            Denial::NotGranted { certificate, lacking, is_newest, .. } => {
+                let command = |Version { object, tags, .. }: &Version| {
+                    // To repeat the version where there is but one in question would only make the command longer.
+                    let object = if *is_newest { object.of_newest_version() } else { object.clone() };
+                    object.grant_command(tags, certificate.registry().name())
+                };
+                let commands: Vec<String> = lacking.iter().map(command).collect();
+                format!("its owner grants it with: {}", commands.join(" && "))
             }
             Denial::CertificateNotNamed { object, fingerprint, tags, .. } => {
                 let naming = object.naming_command(tags, fingerprint);
@@ -347,10 +387,7 @@ impl fmt::Display for Outcome {
             ),
             Outcome::AlreadyVerified => write!(f, "already verified: nothing to do"),
             Outcome::VerifiedWithoutProof { .. } => {
-                write!(
-                    f,
-                    "verified without proof: it came with its upload, and nobody has proven possession since"
-                )
+                write!(f, "verified without proof: {}", self.explanation())
             }
             Outcome::Gone => write!(f, "gone: there is no such certificate"),
             Outcome::Denied(denial) => write!(f, "denied: {denial}"),

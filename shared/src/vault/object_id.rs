@@ -109,7 +109,12 @@ impl ObjectId {
         if options.is_empty() { command } else { format!("{command} {options}") }
     }
 
-    /// The command with which the object's owner lets it prove possession for a registry. It repeats the
+    /// The same object in whatever version is the newest.
+    pub fn of_newest_version(&self) -> ObjectId {
+        ObjectId { version: String::new(), ..self.clone() }
+    }
+
+    /// The command with which the object's owner lets this version prove possession for a registry. It repeats the
     /// tags that are there, because setting tags replaces all of them.
     pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
         self.tag_command(tags, GRANT_TAG, registry)
@@ -121,9 +126,13 @@ impl ObjectId {
         self.tag_command(tags, CERTIFICATE_TAG, &certificate.to_string())
     }
 
-    /// Adds an entry to the list in a tag, and leaves the other tags as they are.
+    /// Adds an entry to the list in a tag of this version, and leaves the other tags as they are.
     fn tag_command(&self, tags: &[(String, String)], tag: &str, entry: &str) -> String {
-        let mut command = self.command("set-attributes --tags");
+        let version = match self.version.is_empty() {
+            true => String::new(),
+            false => format!("--version {} ", self.version),
+        };
+        let mut command = self.command(&format!("set-attributes {version}--tags"));
         let mut entries = entry.to_owned();
         for (name, value) in tags {
             if name == tag {
