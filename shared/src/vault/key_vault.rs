@@ -12,6 +12,7 @@ mod pages;
 mod probe;
 mod remedy;
 mod secret_versions;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,7 @@ pub use answer::Certificate;
 use calls::Calls;
 use gate::Gate;
 pub use probe::{MaySign, Probe};
+pub use versions::ListedVersion;
 
 /// The vaults of the settings.
 pub struct KeyVaults {

@@ -63,6 +63,18 @@ impl Calls {
         &self.vault
     }
 
+    pub(super) fn vault_url(&self) -> &Arc<Url> {
+        &self.vault
+    }
+
+    pub(super) fn certificates(&self) -> &CertificateClient {
+        &self.certificates
+    }
+
+    pub(super) fn secrets(&self) -> &SecretClient {
+        &self.secrets
+    }
+
     fn object(&self, kind: Kind, name: &str) -> ObjectId {
         ObjectId::newest(&self.vault, kind, name)
     }
