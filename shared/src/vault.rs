@@ -74,6 +74,8 @@ pub struct Found {
     /// withdraws a grant from the object, and what they see of the object is its newest version. Several, where the
     /// vault does not say which of them is the newest.
     pub newest: Vec<Version>,
+    /// When reading its grant began.
+    pub read: Instant,
 }
 
 /// One version of a vault object, and what its owner allows.

@@ -209,7 +209,8 @@ impl KeyVault {
             && let Some(certificate) = self.calls.certificate(name, Some(&version)).await?
             && certificate.ca.thumbprint() == wanted.thumbprint
         {
-            let Certificate { object, grant, tags, .. } = newest;
+            let Certificate { object, grant, tags, read, .. } = newest;
+            let certificate = Certificate { read: read.min(certificate.read), ..certificate };
             let newest = vec![Version { object, grant, tags }];
             return Ok(Search::Found(Box::new(found(certificate, newest, access))));
         }
@@ -237,7 +238,7 @@ fn visible<T>(result: Result<T, CallError>, access: KeyAccess) -> Result<Option<
 }
 
 fn found(certificate: Certificate, newest: Vec<Version>, access: KeyAccess) -> Found {
-    let Certificate { object, key, secret, ca, grant, tags } = certificate;
+    let Certificate { object, key, secret, ca, grant, tags, read } = certificate;
     let or_read = secret.filter(|_| access == KeyAccess::ReadSecret);
-    Found { object, grant, tags, key: KeyUse::SignInVault { key, certificate: ca, or_read }, newest }
+    Found { object, grant, tags, key: KeyUse::SignInVault { key, certificate: ca, or_read }, newest, read }
 }

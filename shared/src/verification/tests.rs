@@ -46,6 +46,7 @@ fn found(grant: Option<&str>) -> Search {
         tags,
         key: KeyUse::ReadSecret,
         newest: Vec::new(),
+        read: tokio::time::Instant::now(),
     }))
 }
 

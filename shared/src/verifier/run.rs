@@ -34,10 +34,10 @@ const GRANT_GOOD_FOR: Duration = Duration::from_secs(2);
 
 /// What a run has read in the vaults.
 struct Reading<'r, G> {
-    /// When reading the grant began.
-    begun: Instant,
     /// What was begun together with a look at the registry.
     glimpse: Option<Ahead<'r, G>>,
+    /// Whether the grant has just been read for the second time. However long that took, the signature comes next.
+    again: bool,
 }
 
 /// Why there is no proof: the call failed, or somebody has to mend something.
@@ -52,7 +52,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     pub(super) async fn run(&self, upload: &Upload, deadline: Instant, course: &mut Course) -> Outcome {
         let mut run = Verification::new(upload.clone());
         let mut next = run.begin(&self.served);
-        let mut reading = Reading { begun: Instant::now(), glimpse: None };
+        let mut reading = Reading { glimpse: None, again: false };
         loop {
             let Some(step) = Step::of(&next) else {
                 let Next::Finish(outcome) = next else { unreachable!("every other step has a name") };
@@ -79,10 +79,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         match next {
             Next::Look => {
                 let look = self.registry.get(id);
-                let mut ahead = (!run.has_found()).then(|| {
-                    reading.begun = Instant::now();
-                    Ahead::new(self.vault.glimpse(id.name()))
-                });
+                let mut ahead = (!run.has_found()).then(|| Ahead::new(self.vault.glimpse(id.name())));
                 let looked = match &mut ahead {
                     Some(ahead) => ahead.beside(look).await,
                     None => look.await,
@@ -126,10 +123,11 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     Err(error) => run.failed(error),
                 }
             }
-            Next::Prove { code, registered, .. } if reading.begun.elapsed() > GRANT_GOOD_FOR => {
+            Next::Prove { code, registered, allowed }
+                if !reading.again && allowed.ca.read.elapsed() > GRANT_GOOD_FOR =>
+            {
                 let next = self.search(registered, id, run, reading).await;
-                // However long that took: it would be begun anew without an end.
-                reading.begun = Instant::now();
+                reading.again = true;
                 match next {
                     Next::RequestCode(registered, _) => {
                         run.challenged(Challenge { code: code.as_str().to_owned(), registered })
@@ -138,6 +136,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 }
             }
             Next::Prove { code, registered, allowed } => {
+                reading.again = false;
                 match self.prove(id, &code, &registered, &allowed, course).await {
                     Ok(proof) => run.proven(&registered, proof),
                     Err(NoProof::Call(error)) => run.failed(error),
@@ -164,10 +163,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint, as_of: Instant::now() };
         let seen = match reading.glimpse.take() {
             Some(glimpse) => glimpse.result().await,
-            None => {
-                reading.begun = Instant::now();
-                self.vault.glimpse(id.name()).await
-            }
+            None => self.vault.glimpse(id.name()).await,
         };
         match self.vault.find(wanted, seen).await {
             Ok(search) => run.searched(registered, search, (self.now)()),

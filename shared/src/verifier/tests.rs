@@ -187,6 +187,7 @@ impl Vault for &OneKey {
             tags: Vec::new(),
             key,
             newest: Vec::new(),
+            read: tokio::time::Instant::now(),
         })))
     }
 

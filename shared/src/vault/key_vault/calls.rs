@@ -11,6 +11,7 @@ use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
 use azure_security_keyvault_secrets::models::{SecretClientGetSecretOptions, SecretProperties};
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use futures::TryStreamExt;
+use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -98,11 +99,14 @@ impl Calls {
             certificate_version: version.map(str::to_owned),
             ..Default::default()
         };
+        let read = Instant::now();
         let answer = self.certificates.get_certificate(name, Some(options)).await;
         let Some(bundle) = found(&call, &object, answer.and_then(|answer| answer.into_model()))? else {
             return Ok(None);
         };
-        Certificate::read(bundle, &self.vault).map(Some).map_err(|reason| unreadable(&call, &reason))
+        let certificate =
+            Certificate::read(bundle, &self.vault).map_err(|reason| unreadable(&call, &reason))?;
+        Ok(Some(Certificate { read, ..certificate }))
     }
 
     /// The whole list, by thumbprint.
@@ -189,6 +193,7 @@ impl Calls {
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
         let object = self.object(Kind::Secret, name);
         let call = format!("listing the versions of {object}");
+        let read = Instant::now();
         let choose = |versions: SecretVersions, version| async { Ok(versions.with(version)) };
         let versions = match self.secrets.list_secret_properties_versions(name, None) {
             Ok(pager) => pages::items(pager).try_fold(SecretVersions::default(), choose).await,
@@ -206,7 +211,7 @@ impl Calls {
         };
         let newest = newest.map(version).collect::<Result<_, _>>()?;
         let Version { object, grant, tags } = version(preferred)?;
-        Ok(Some(Found { object, grant, tags, key: KeyUse::ReadSecret, newest }))
+        Ok(Some(Found { object, grant, tags, key: KeyUse::ReadSecret, newest, read }))
     }
 
     /// The value of one version of a secret.
