@@ -154,15 +154,12 @@ impl Diagnosis {
         // A key that is granted is the one that matters; else any will do.
         let any = grants.iter().flatten().map(|(name, _)| name.clone()).next();
         let asked_about = names.first().cloned().or(any);
-        let can_list = grants.is_ok();
+        let mut can_list = grants.is_ok();
         let count = grants.map(|all| {
             let all = certificates_in_words(all.len());
             format!("{vault} has {all}, {} of them granted for these DPS instances", names.len())
         });
         self.note("vault", count.map_err(Problem::from));
-        if can_list {
-            self.list_grants(probe).await;
-        }
         let may_sign = watched("asking for rights", probe.may_sign(asked_about.as_deref())).await;
         let may_sign = may_sign.map(|may_sign| match may_sign {
             MaySign::Key(key) => format!("{vault} lets it sign with {}", key.name()),
@@ -170,8 +167,12 @@ impl Diagnosis {
         });
         self.note("sign", may_sign.map_err(Problem::from));
         if let Some(may_read) = watched("asking for rights", probe.may_read_secrets()).await {
+            can_list &= may_read.is_ok();
             let may_read = may_read.map(|()| format!("{vault} lets it read secrets"));
             self.note("secrets", may_read.map_err(Problem::from));
+        }
+        if can_list {
+            self.list_grants(probe).await;
         }
     }
 
