@@ -42,15 +42,15 @@ fn rank(version: &SecretProperties) -> (bool, Option<OffsetDateTime>) {
 
 #[cfg(test)]
 mod tests {
-    use azure_security_keyvault_secrets::models::SecretAttributes;
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
     fn version(id: usize, enabled: bool, at: Option<i64>) -> SecretProperties {
-        let created = at.map(|at| OffsetDateTime::from_unix_timestamp(at).expect("a moment"));
-        let attributes = SecretAttributes { enabled: Some(enabled), created, ..Default::default() };
-        SecretProperties { id: Some(id.to_string()), attributes: Some(attributes), ..Default::default() }
+        let attributes = json!({ "enabled": enabled, "created": at });
+        let properties = json!({ "id": id.to_string(), "attributes": attributes });
+        serde_json::from_value(properties).expect("properties of a secret")
     }
 
     proptest! {
