@@ -17,6 +17,8 @@ mod upload;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::stored;
+
 pub(crate) use answers::{Problem, dot_net_name, rfc1123};
 pub(crate) use endpoint::{Action, Call};
 pub use etag::{Etag, IfMatch};
@@ -29,10 +31,12 @@ pub const LIMIT: usize = 25;
 
 /// The certificates of one DPS instance, oldest first. Names are compared without case.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Certificates(Vec<Certificate>);
 
 /// A CA certificate and how far its proof of possession has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Certificate {
     name: String,
     upload: Upload,
@@ -41,9 +45,14 @@ pub struct Certificate {
     proof: Option<String>,
     etag: Etag,
     former_etag: Etag,
+    #[serde(deserialize_with = "stored::moment")]
     created: OffsetDateTime,
+    #[serde(deserialize_with = "stored::moment")]
     updated: OffsetDateTime,
 }
+
+stored::checked!(Certificates);
+stored::checked!(Certificate);
 
 /// How a proof is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +63,12 @@ pub(crate) enum Judge {
 }
 
 impl Certificate {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let is_made_here =
+            is_well_formed(&self.name) && self.pending_code.as_deref().is_none_or(mint::is_code);
+        if is_made_here { Ok(()) } else { Err("a certificate that could not be uploaded") }
+    }
+
     /// The name, as it was first uploaded.
     pub fn name(&self) -> &str {
         &self.name
@@ -121,6 +136,12 @@ impl Certificate {
 }
 
 impl Certificates {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let mut names = self.0.iter().enumerate();
+        let is_unique = names.all(|(place, certificate)| self.position(&certificate.name) == Some(place));
+        if self.0.len() <= LIMIT && is_unique { Ok(()) } else { Err("more certificates than there can be") }
+    }
+
     /// One certificate by name.
     pub fn get(&self, name: &str) -> Option<&Certificate> {
         self.0.iter().find(|certificate| certificate.name.eq_ignore_ascii_case(name))

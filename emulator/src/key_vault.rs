@@ -58,6 +58,7 @@ use self::route::Call;
 pub use self::route::Route;
 use self::site::Site;
 pub use self::vaults::KeyVaults;
+pub(crate) use self::vaults::is_vault_name;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
 use crate::identity::Principal;

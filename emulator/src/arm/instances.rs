@@ -166,7 +166,7 @@ fn same_location(one: &str, other: &str) -> bool {
 }
 
 /// The rule the service's own message states.
-fn is_well_formed(name: &str) -> bool {
+pub(crate) fn is_well_formed(name: &str) -> bool {
     let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     (3..=50).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

@@ -17,6 +17,7 @@ use crate::arm::answers::{self, Problem};
 use crate::arm::route::InstanceId;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
+use crate::stored;
 
 /// How many can still be asked about.
 const KEPT: usize = 1000;
@@ -31,6 +32,7 @@ struct Operation {
     id: String,
     /// As in the query, in the form of 2025.
     parameters: Option<String>,
+    #[serde(deserialize_with = "stored::moment")]
     ends: OffsetDateTime,
 }
 

@@ -6,10 +6,12 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::arm::answers::Problem;
+use crate::arm::instances::is_well_formed;
 use crate::arm::operations::Operations;
 use crate::arm::route::{GroupId, InstanceId};
 use crate::dps::mint::Mint;
 use crate::dps::{self, Certificate, Certificates, Etag};
+use crate::stored;
 
 /// Subscriptions, resource groups and DPS instances with their certificates.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -34,6 +36,7 @@ pub(crate) struct ResourceGroup {
 
 /// A DPS instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ProvisioningService {
     pub(crate) name: String,
     pub(crate) location: String,
@@ -51,6 +54,7 @@ pub struct ProvisioningService {
 /// The latest operation on an instance.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
+    #[serde(deserialize_with = "stored::moment")]
     pub(crate) ends: OffsetDateTime,
     /// Whether it made the instance.
     pub(crate) is_first: bool,
@@ -177,6 +181,8 @@ impl Arm {
     }
 }
 
+stored::checked!(ProvisioningService);
+
 impl Subscription {
     /// `/subscriptions/…`
     pub(crate) fn path(&self) -> String {
@@ -234,6 +240,10 @@ impl ResourceGroup {
 }
 
 impl ProvisioningService {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        if is_well_formed(&self.name) { Ok(()) } else { Err("an instance that could not be made") }
+    }
+
     pub(crate) fn etag(&self) -> Etag {
         Etag::of_instance(self.etag_number)
     }
