@@ -22,10 +22,10 @@ mod server;
 mod site;
 mod snapshot;
 mod stream;
+mod token;
 
 pub use call::{Call, Nothing};
 pub use carry_out::Control;
-pub(crate) use carry_out::random_token;
 pub use clock::{ClockChange, ClockReading};
 pub use error::{ControlError, ErrorBody, ErrorDetail};
 pub use event_grid::{
@@ -37,9 +37,11 @@ pub use journal::{JournalPage, JournalQuery};
 pub use moment::Moment;
 pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable, VaultName};
 pub use registries::{Certificate, Registries, Registry, Status};
-pub(crate) use server::guarded;
+pub(crate) use server::{at_home, guarded};
 pub(crate) use site::Site;
 pub use snapshot::Snapshot;
+pub use token::VARIABLE as TOKEN_VARIABLE;
+pub(crate) use token::{TokenFile, random_token};
 
 use call::{Visitor, calls};
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::middleware::from_fn;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use openssl::ssl::{Ssl, SslAcceptor};
@@ -19,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
-use crate::control::Control;
+use crate::control::{Control, at_home};
 use crate::reply::Reply;
 use crate::running::Emulator;
 use crate::{exact_sleep, exchange, page};
@@ -48,6 +49,7 @@ pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: E
 pub async fn serve_plain(listener: TcpListener, control: Control) {
     let emulator = control.emulator().clone();
     let services = services(emulator.clone()).merge(control.routes()).merge(page::routes(&control));
+    let services = services.layer(from_fn(at_home));
     accept(listener, emulator, |connection| hangup::serve(connection, services.clone())).await
 }
 

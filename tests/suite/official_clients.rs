@@ -189,6 +189,7 @@ fn walk(mut client: Command, programs: &Path, look: impl AsyncFnOnce(&Cloud)) ->
         .env("KEYHOLDER_VAULTS", azure.vault(VAULT).as_str().trim_end_matches('/'))
         .env("REQUESTS_CA_BUNDLE", azure.ca_file())
         .env("IDENTITY_ENDPOINT", azure.identity().as_str())
+        .env("EMULATOR_TOKEN", azure.control().token())
         .env("IDENTITY_HEADER", "any");
     // The runtime's own threads serve while this one waits.
     let (code, said, errors) = result(&client.output().expect("the client starts"));
