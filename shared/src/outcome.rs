@@ -12,7 +12,7 @@ use crate::fingerprint::Fingerprint;
 use crate::proof::ProofError;
 use crate::reason::Reason;
 use crate::thumbprint::Thumbprint;
-use crate::trust::{GRANT_TAG, Registries};
+use crate::trust::GRANT_TAG;
 use crate::vault::{ObjectId, Version};
 use crate::verification_code::UnexpectedCode;
 
@@ -55,12 +55,10 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The allow-list does not cover the registry.
-    #[error("{certificate} belongs to a registry this app does not serve; KEYHOLDER_REGISTRIES is {served}")]
+    #[error("{certificate} belongs to a registry that KEYHOLDER_REGISTRIES does not cover")]
     NotServed {
         /// What was uploaded.
         certificate: CertificateId,
-        /// The allow-list.
-        served: Registries,
     },
     /// The CA's owner did not grant its use for the registry.
     #[error("{object} may not prove possession for {}: {}", .certificate.registry(), why_not(.object, .lacking))]
@@ -242,6 +240,39 @@ impl Outcome {
         }
     }
 
+    /// How it ended, for whoever delivered the event: nothing of what a vault or a setting holds.
+    pub fn summary(&self) -> String {
+        let reason = self.reason().name();
+        match self {
+            Outcome::Verified { .. } => "verified".to_owned(),
+            Outcome::AlreadyVerified => "already verified".to_owned(),
+            Outcome::VerifiedWithoutProof { .. } => "verified without proof".to_owned(),
+            Outcome::Gone => "gone".to_owned(),
+            Outcome::Denied(_) => format!("denied: {reason}"),
+            Outcome::Failed(_) => format!("failed: {reason}"),
+            Outcome::TryAgain(_) => format!("try again: {reason}"),
+        }
+    }
+
+    /// The command that tags what was denied and keeps every other tag, for a person who may read the tags.
+    /// `None` where there are no others, or where one would need the quotes of a certain shell.
+    pub fn whole_command(&self) -> Option<String> {
+        match self {
+            Outcome::Denied(Denial::NotGranted { certificate, lacking, is_newest, .. }) => {
+                let registry = certificate.registry().name();
+                let whole = |version: &Version| {
+                    addressed(version, *is_newest).whole_grant_command(&version.tags, registry)
+                };
+                let commands: Option<Vec<String>> = lacking.iter().map(whole).collect();
+                commands.map(|commands| commands.join(" && "))
+            }
+            Outcome::Denied(Denial::CertificateNotNamed { object, fingerprint, tags, .. }) => {
+                object.whole_naming_command(tags, fingerprint)
+            }
+            _ => None,
+        }
+    }
+
     /// Why it ended so; empty where the outcome's name says it all.
     pub fn explanation(&self) -> String {
         match self {
@@ -269,6 +300,11 @@ fn delete_command(certificate: &CertificateId) -> String {
     )
 }
 
+/// How a command names a version: where only the newest is in question, its id would only make the command longer.
+fn addressed(Version { object, .. }: &Version, is_newest: bool) -> ObjectId {
+    if is_newest { object.of_newest_version() } else { object.clone() }
+}
+
 /// What each version says that does not grant.
 fn why_not(found: &ObjectId, lacking: &[Version]) -> String {
     let why = |Version { object, grant, .. }: &Version| match object == found {
@@ -287,11 +323,9 @@ impl Denial {
                 format!("to serve it, add {} to KEYHOLDER_REGISTRIES", certificate.registry())
             }
             Denial::NotGranted { certificate, lacking, is_newest, .. } => {
-                let command = |Version { object, tags, .. }: &Version| {
-                    // To repeat the version where there is but one in question would only make the command longer.
-                    let object = if *is_newest { object.of_newest_version() } else { object.clone() };
-                    object.grant_command(tags, certificate.registry().name())
-                };
+                let registry = certificate.registry().name();
+                let command =
+                    |version: &Version| addressed(version, *is_newest).grant_command(&version.tags, registry);
                 let commands: Vec<String> = lacking.iter().map(command).collect();
                 format!("its owner grants it with: {}", commands.join(" && "))
             }

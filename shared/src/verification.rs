@@ -110,10 +110,7 @@ impl Verification {
                 self.served_by = scope.to_string();
                 Next::Look
             }
-            None => Next::Finish(Outcome::Denied(Denial::NotServed {
-                certificate: self.id.clone(),
-                served: served.clone(),
-            })),
+            None => Next::Finish(Outcome::Denied(Denial::NotServed { certificate: self.id.clone() })),
         }
     }
 

@@ -64,15 +64,15 @@ try {
       await calls.filter({ hasText: call }).first().waitFor();
     }
     assert.match(await calls.filter({ hasText: "ask for a code" }).first().innerText(), /200 .*etag .+ → .+code [0-9A-F]{48}/s);
-    await page.getByText(/^verified: thumbprint/).waitFor();
+    await page.getByText("verified", { exact: true }).last().waitFor();
     await isAccessible("of a conversation");
   });
 
-  await step("a CA without a grant is denied, with the command that grants it", async () => {
+  await step("a CA without a grant is denied", async () => {
     await make("foreign", false);
     await shows("foreign-root", "Denied");
     await row("foreign-root").getByRole("button").click();
-    await page.getByText(/^denied: .*az keyvault certificate set-attributes/).waitFor();
+    await page.getByText("denied: no-grant").waitFor();
   });
 
   await step("a certificate that is uploaded as verified is told from a proven one", async () => {
