@@ -131,7 +131,11 @@ impl ObjectId {
     }
 
     /// The name with every other tag, likewise.
-    pub fn whole_naming_command(&self, tags: &[(String, String)], certificate: &Fingerprint) -> Option<String> {
+    pub fn whole_naming_command(
+        &self,
+        tags: &[(String, String)],
+        certificate: &Fingerprint,
+    ) -> Option<String> {
         self.whole_tag_command(tags, CERTIFICATE_TAG, &certificate.to_string())
     }
 

@@ -255,7 +255,12 @@ fn refused() -> Vec<Row> {
             "unsigning-ca",
             Trouble::Fails(Operation::Sign, 403),
             Reason::AccessRefused,
-            &["/keys/unsigning-ca/", "az role assignment create", "'Key Vault Crypto User'", "my-vault"],
+            &[
+                "/keys/unsigning-ca/",
+                "az role assignment create",
+                "infra/modules/vault-access.bicep",
+                "my-vault",
+            ],
         ),
         mend(
             SignsInVault,
