@@ -45,7 +45,7 @@ async fn a_ca_without_a_grant_for_this_registry_signs_nothing() {
     let rows: [(&str, Tags, &str); 5] = [
         ("no-tag-ca", &[], "keyholder=my-dps-x509"),
         ("other-tag-ca", &[("owner", "pki team")], "keyholder=my-dps-x509 and its other tags"),
-        ("other-dps-ca", &[("keyholder", "another-dps")], "keyholder=another-dps,my-dps-x509"),
+        ("other-dps-ca", &[("keyholder", "another-dps")], "\"keyholder=another-dps,my-dps-x509\""),
         ("prefix-ca", &[("keyholder", "my-dps-x50")], "\"keyholder=my-dps-x50,my-dps-x509\""),
         ("empty-tag-ca", &[("keyholder", "")], "keyholder=my-dps-x509"),
     ];
