@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::accounting::CA_TAG;
 use crate::error;
 use crate::fingerprint::{CERTIFICATE_TAG, Fingerprint};
 use crate::trust::GRANT_TAG;
@@ -114,8 +115,8 @@ impl ObjectId {
         ObjectId { version: String::new(), ..self.clone() }
     }
 
-    /// The command with which the object's owner lets this version prove possession for a registry. Setting tags replaces all
-    /// of them, so it says where there are others; what they are is the owner's business.
+    /// The command with which the object's owner lets this version prove possession for a registry. Setting tags
+    /// replaces all of them, so it says where there are others; what they are is the owner's business.
     pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
         self.tag_command(tags, GRANT_TAG, registry)
     }
@@ -142,7 +143,8 @@ impl ObjectId {
     fn tag_command(&self, tags: &[(String, String)], tag: &str, entry: &str) -> String {
         let mut says_all = tags.iter().all(|(name, _)| OWN_TAGS.contains(&name.as_str()));
         let mut command = self.set_tags();
-        for (name, value) in tags.iter().filter(|(name, _)| name != tag && OWN_TAGS.contains(&name.as_str())) {
+        for (name, value) in tags.iter().filter(|(name, _)| name != tag && OWN_TAGS.contains(&name.as_str()))
+        {
             match argument(&format!("{name}={value}")) {
                 Some(kept) => command += &format!(" {kept}"),
                 None => says_all = false,
@@ -174,7 +176,7 @@ impl ObjectId {
 }
 
 /// The tags that this program reads, and may therefore speak of.
-const OWN_TAGS: [&str; 2] = [GRANT_TAG, CERTIFICATE_TAG];
+const OWN_TAGS: [&str; 3] = [GRANT_TAG, CERTIFICATE_TAG, CA_TAG];
 
 /// A tag with an entry besides those that it has; `None` if they need the quotes of a certain shell.
 fn added(tags: &[(String, String)], tag: &str, entry: &str) -> Option<String> {
