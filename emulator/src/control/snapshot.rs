@@ -63,22 +63,30 @@ impl Snapshot {
         }
     }
 
+    /// The version of the emulator that it says it was taken from, as far as that is one.
+    fn version(&self) -> String {
+        let fits = |sign: &char| sign.is_ascii_alphanumeric() || ".-+".contains(*sign);
+        self.emulator.chars().filter(fits).take(30).collect()
+    }
+
     /// What it holds, as it is to be in an emulator whose Functions host is there.
     pub(super) fn open(self, functions: Option<&Url>) -> Result<(World, Clock), ControlError> {
         if self.format != FORMAT {
             return Err(ControlError::invalid(format!(
                 "this snapshot has format {}, and this emulator reads format {FORMAT}; restore it with an emulator of \
                  version {}",
-                self.format, self.emulator
+                self.format,
+                self.version()
             )));
         }
+        let version = self.version();
         // What serde says of it may repeat a secret.
         let broken = |_| {
             ControlError::invalid(format!(
                 "this is no snapshot that this emulator can read: it was changed by hand, or made by another version \
                  than {}, which is {}",
                 env!("CARGO_PKG_VERSION"),
-                self.emulator
+                version
             ))
         };
         let clock: Clock = serde_json::from_value(self.clock).map_err(broken)?;
@@ -270,6 +278,10 @@ mod tests {
         };
         let refused = refusal(&|document| document["format"] = json!(7));
         assert!(refused.contains("format 7") && refused.contains("reads format 2"), "{refused}");
+        let refused = refusal(&|document| {
+            (document["format"], document["emulator"]) = (json!(7), json!("0.2\u{1b}[2J".repeat(100)));
+        });
+        assert!(refused.len() < 200 && !refused.contains('\u{1b}'), "a log's line: {refused}");
         for pointer in ["/world/arm", "/world/key_vaults/my-vault/secrets/live/kept/versions", "/clock"] {
             let refused =
                 refusal(&|document| *document.pointer_mut(pointer).unwrap() = json!("the secret's value"));
