@@ -431,7 +431,7 @@ fn an_older_version_is_used_only_if_the_newest_grants_too() {
             "neither",
             Some("dps2"),
             Some("dps3"),
-            &["--version 1 --tags keyholder=dps2,dps1", "--version 2 --tags keyholder=dps3,dps1"],
+            &[r#"--version 1 --tags "keyholder=dps2,dps1""#, r#"--version 2 --tags "keyholder=dps3,dps1""#],
         ),
     ];
     for (name, of_older, of_newest, remedies) in rows {
