@@ -12,6 +12,7 @@ use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
 use keyholder_emulator::rbac::Rbac;
 use keyholder_emulator::world::World;
 use keyholder_emulator::{app_roles, bench, command_line, demo, up};
+use keyholder_functions::run_if_asked;
 use keyholder_functions::signals::stopped;
 use url::Url;
 
@@ -89,6 +90,10 @@ struct Up {
 }
 
 fn main() -> ExitCode {
+    // As its own handler it may pull keys.
+    if let Some(ended) = run_if_asked() {
+        return ended;
+    }
     let result = match Arguments::parse().command {
         Command::Handler { arguments } => return keyholder_functions::handler::main(&arguments),
         Command::Demo { seed } => run_demo(seed),

@@ -19,7 +19,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use keyholder::azure::{self, AzureVerifier};
 use keyholder::config::{self, Identity, InvalidSettings};
-use keyholder::{CertificateId, RegistryId, Settings, http_client, telemetry};
+use keyholder::{CertificateId, RegistryId, Settings, http_client, key_opener, telemetry};
 
 use crate::runtime;
 use exit::Exit;
@@ -88,6 +88,9 @@ enum Command {
 
 /// Runs one command.
 pub fn main() -> ExitCode {
+    if let Some(ended) = key_opener::run_if_asked() {
+        return ended;
+    }
     // What clap cannot take is told and ended by clap itself, with the code of a usage error.
     match Arguments::parse().command {
         Command::Completions { shell } => completions(shell),

@@ -9,6 +9,7 @@ use axum::Router;
 use keyholder::Settings;
 use keyholder::config::Webhook;
 use keyholder::http_client::proxies;
+use keyholder::key_opener;
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
@@ -45,6 +46,9 @@ enum FrontDoor {
 
 /// Runs until it is told to stop.
 pub fn main(arguments: &[String]) -> ExitCode {
+    if let Some(ended) = key_opener::run_if_asked() {
+        return ended;
+    }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let read = match arguments.as_slice() {
         ["--help" | "-h"] => return say(HELP),

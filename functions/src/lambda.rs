@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use keyholder::Settings;
 use keyholder::config::{self, Webhook};
 use keyholder::http_client::proxies;
+use keyholder::key_opener;
 use lambda_http::tower::ServiceExt;
 use lambda_http::{Error, Request, RequestExt, service_fn};
 use tracing::{error, info};
@@ -26,6 +27,9 @@ const MISCONFIGURED: u8 = 2;
 
 /// Runs until Lambda ends it.
 pub fn main() -> ExitCode {
+    if let Some(ended) = key_opener::run_if_asked() {
+        return ended;
+    }
     let variable = |name: &str| env::var(name).ok();
     if variable(RUNTIME_API).is_none() {
         return refuse(&format!(

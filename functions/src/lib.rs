@@ -26,6 +26,7 @@ pub mod webhook;
 mod wiping;
 
 pub use application::Application;
+pub use keyholder::key_opener::run_if_asked;
 pub use wiping::{WIPING, Wiping};
 
 /// The function app's `host.json`.

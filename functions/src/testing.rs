@@ -9,8 +9,8 @@ use axum::http::Request;
 use keyholder::ca::SignatureAlgorithm;
 use keyholder::error::CallError;
 use keyholder::etag::Etag;
+use keyholder::key_opener::OpenKey;
 use keyholder::proof::{Proof, RawSignature};
-use keyholder::pulled_key::PulledKey;
 use keyholder::registry::{Challenge, Listed, ListedCertificate, Registered, Registry};
 use keyholder::trust::{Registries, Scope};
 use keyholder::vault::{ObjectId, ReadError, Search, Vault, Wanted};
@@ -62,7 +62,7 @@ impl Vault for Breaking {
         unreachable!("there is no certificate")
     }
 
-    async fn read_key(&self, _: &ObjectId) -> Result<PulledKey, ReadError> {
+    async fn read_key(&self, _: &ObjectId) -> Result<OpenKey, ReadError> {
         unreachable!("there is no certificate")
     }
 }

@@ -6,6 +6,7 @@ use azure_core::credentials::TokenCredential;
 use azure_core::http::HttpClient;
 
 use crate::config::Settings;
+use crate::key_opener::KeyOpener;
 use crate::registry::arm::Arm;
 use crate::vault::key_vault::KeyVaults;
 use crate::verifier::Verifier;
@@ -14,35 +15,39 @@ use crate::{http_client, identity};
 /// A verifier for DPS with CA keys in Key Vault.
 pub type AzureVerifier = Verifier<Arm, KeyVaults>;
 
-/// Wires it.
+/// Wires it for a program, which opens pulled keys in processes of their own: its `main` begins with
+/// [`run_if_asked`](crate::key_opener::run_if_asked).
 pub fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> azure_core::Result<AzureVerifier> {
     Ok(verifier_of(settings, peers(settings, client)?))
 }
 
-/// Wires it with a credential from elsewhere, whatever the settings say about identity.
+/// Wires it with a credential from elsewhere, whatever the settings say about identity, and with a place of one's own
+/// choice to open pulled keys in.
 pub fn verifier_with(
     settings: &Settings,
+    opener: KeyOpener,
     credential: &Arc<dyn TokenCredential>,
     client: &Arc<dyn HttpClient>,
 ) -> azure_core::Result<AzureVerifier> {
-    Ok(verifier_of(settings, wire(settings, credential, credential, client)?))
+    Ok(verifier_of(settings, wire(settings, opener, credential, credential, client)?))
 }
 
 /// The registry and the vaults alone, for whoever only asks them.
 pub fn peers(settings: &Settings, client: &Arc<dyn HttpClient>) -> azure_core::Result<(Arm, KeyVaults)> {
     // The SDK's credentials fetch one token at a time, whoever it is for; two of them fetch both at once.
     let credential = || identity::credential(&settings.identity, http_client::azure_options(client));
-    wire(settings, &credential()?, &credential()?, client)
+    wire(settings, KeyOpener::in_own_process(), &credential()?, &credential()?, client)
 }
 
 fn wire(
     settings: &Settings,
+    opener: KeyOpener,
     for_arm: &Arc<dyn TokenCredential>,
     for_vaults: &Arc<dyn TokenCredential>,
     client: &Arc<dyn HttpClient>,
 ) -> azure_core::Result<(Arm, KeyVaults)> {
     let arm = Arm::new(client.clone(), for_arm.clone(), settings.arm_endpoint.clone());
-    let vaults = KeyVaults::new(&settings.vaults, settings.key_access, for_vaults, client)?;
+    let vaults = KeyVaults::new(&settings.vaults, settings.key_access, opener, for_vaults, client)?;
     Ok((arm, vaults))
 }
 

@@ -10,6 +10,7 @@ use openssl::ec::EcGroupRef;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, PKeyRef, Public};
 use openssl::x509::X509;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
@@ -41,7 +42,7 @@ struct Parts {
 }
 
 /// The signature a CA's key makes, by the names of RFC 7518 that Key Vault uses too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SignatureAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,

@@ -22,6 +22,7 @@ pub mod event;
 pub mod fingerprint;
 pub mod http_client;
 pub mod identity;
+pub mod key_opener;
 pub mod leaf_key;
 pub mod outcome;
 pub mod permissions;

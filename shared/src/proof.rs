@@ -61,6 +61,9 @@ pub enum ProofError {
     /// OpenSSL could not do its part.
     #[error("OpenSSL failed on the verification certificate")]
     OpenSsl(#[from] ErrorStack),
+    /// A key that was pulled did not sign.
+    #[error("the pulled key cannot sign: {0}")]
+    PulledKey(String),
     /// What was built is not what may be signed. This is a defect of this program.
     #[error("the verification certificate was not signed, because {0}")]
     Lint(String),

@@ -1,8 +1,8 @@
 //! A CA key that was pulled out of a secret, for the length of one signature.
 //!
 //! The text is wiped when it is dropped, OpenSSL wipes its copy when the key is freed, and there is no `Debug`
-//! that could show it. (Buffers inside the HTTP stack are out of our reach; whoever needs more signs in
-//! the vault.)
+//! that could show it. OpenSSL also frees copies that it does not wipe, so the programs do all of this in a process that
+//! ends with the signature ([`crate::key_opener`]).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +11,11 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use openssl::x509::X509;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ca::CaCertificate;
+use crate::ca::{CaCertificate, SignatureAlgorithm};
+use crate::key_opener::PROCESSOR_SECONDS;
 use crate::proof::RawSignature;
 use crate::thumbprint::Thumbprint;
 
@@ -46,7 +48,7 @@ pub struct PulledKey {
 }
 
 /// Why a secret's value is no key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum UnusableSecret {
     /// A passphrase would be needed, and there is nobody to ask.
     #[error(
@@ -70,6 +72,13 @@ pub enum UnusableSecret {
          pkcs12 -in old.pfx -nodes | openssl pkcs12 -export -iter 2048 -passout pass: -out new.pfx", most = rounds::MOST_ROUNDS
     )]
     TooManyRounds(u64),
+    /// Reading it took too long.
+    #[error(
+        "its key was not read within {most} s of processor time; write it anew: openssl pkey -in old.pem -out new.pem, or \
+         openssl pkcs12 -in old.pfx -nodes | openssl pkcs12 -export -iter 2048 -passout pass: -out new.pfx",
+        most = PROCESSOR_SECONDS
+    )]
+    TooSlow,
     /// A key that could sign nothing anyway.
     #[error("its private key is one of DSA; RSA and EC keys can be those of a CA")]
     OtherKind,
@@ -152,6 +161,16 @@ impl PulledKey {
         PulledKey { key, certificates }
     }
 
+    /// The public half, as SubjectPublicKeyInfo in DER.
+    pub(crate) fn public_key(&self) -> Result<Vec<u8>, UnusableSecret> {
+        self.key.public_key_to_der().map_err(|_| UnusableSecret::Unknown)
+    }
+
+    /// All certificates that stood beside it.
+    pub(crate) fn certificates(&self) -> &[CaCertificate] {
+        &self.certificates
+    }
+
     /// The CA certificate beside the key, if it is the one with this thumbprint.
     pub fn certificate(&self, thumbprint: Thumbprint) -> Option<&CaCertificate> {
         self.certificates.iter().find(|certificate| certificate.thumbprint() == thumbprint)
@@ -164,8 +183,16 @@ impl PulledKey {
 
     /// Makes the one signature.
     pub fn sign(self, ca: &CaCertificate, tbs: &[u8]) -> Result<RawSignature, ErrorStack> {
-        let mut signer = Signer::new(ca.algorithm().digest(), &self.key)?;
-        RawSignature::from_der(&signer.sign_oneshot_to_vec(tbs)?, ca.algorithm())
+        RawSignature::from_der(&self.sign_to_der(ca.algorithm(), tbs)?, ca.algorithm())
+    }
+
+    /// The same, as X.509 has it.
+    pub(crate) fn sign_to_der(
+        self,
+        algorithm: SignatureAlgorithm,
+        tbs: &[u8],
+    ) -> Result<Vec<u8>, ErrorStack> {
+        Signer::new(algorithm.digest(), &self.key)?.sign_oneshot_to_vec(tbs)
     }
 }
 

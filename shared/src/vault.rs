@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use crate::ca::{CaCertificate, SignatureAlgorithm};
 use crate::certificate_id::RegistryId;
 use crate::error::CallError;
+use crate::key_opener::OpenKey;
 use crate::proof::RawSignature;
-use crate::pulled_key::{PulledKey, UnusableSecret};
+use crate::pulled_key::UnusableSecret;
 use crate::thumbprint::Thumbprint;
 use crate::trust::Grant;
 
@@ -158,5 +159,5 @@ pub trait Vault: Send + Sync {
     ) -> impl Future<Output = Result<RawSignature, CallError>> + Send;
 
     /// Pulls a key out of a secret.
-    fn read_key(&self, secret: &ObjectId) -> impl Future<Output = Result<PulledKey, ReadError>> + Send;
+    fn read_key(&self, secret: &ObjectId) -> impl Future<Output = Result<OpenKey, ReadError>> + Send;
 }

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use keyholder::azure::{self, AzureVerifier};
 use keyholder::event::Upload;
+use keyholder::key_opener::KeyOpener;
 use keyholder::{CertificateId, Outcome, Settings, http_client};
 use keyholder_emulator::authority::Authority;
 use keyholder_emulator::journal::Entry;
@@ -82,7 +83,9 @@ impl Cloud {
             tokens: Mutex::default(),
         });
         let clock = self.emulator.clone();
-        azure::verifier_with(&self.settings, &credential, &client).unwrap().with_clock(move || clock.now())
+        azure::verifier_with(&self.settings, KeyOpener::in_this_process(), &credential, &client)
+            .unwrap()
+            .with_clock(move || clock.now())
     }
 
     /// Puts the CA into the vault, granted.

@@ -22,6 +22,7 @@ mod identities;
 mod infrastructure;
 mod invocations;
 mod key_matrix;
+mod key_process;
 mod locks;
 mod memory;
 mod official_clients;

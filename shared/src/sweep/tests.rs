@@ -118,7 +118,7 @@ impl Vault for Empty {
         unreachable!("no CA is found")
     }
 
-    async fn read_key(&self, _: &ObjectId) -> Result<crate::pulled_key::PulledKey, ReadError> {
+    async fn read_key(&self, _: &ObjectId) -> Result<crate::key_opener::OpenKey, ReadError> {
         unreachable!("no CA is found")
     }
 }

@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use azure_core::credentials::TokenCredential;
 use azure_core::http::HttpClient;
-use tokio::sync::Semaphore;
 use tracing::debug;
 use url::Url;
 use zeroize::Zeroizing;
@@ -32,8 +31,8 @@ use crate::ca::SignatureAlgorithm;
 use crate::config::KeyAccess;
 use crate::error::CallError;
 use crate::http_client;
+use crate::key_opener::{KeyOpener, OpenError, OpenKey};
 use crate::proof::RawSignature;
-use crate::pulled_key::PulledKey;
 pub use answer::Certificate;
 use calls::Calls;
 use gate::Gate;
@@ -47,8 +46,7 @@ pub struct KeyVaults {
     credential: Arc<dyn TokenCredential>,
     /// Whether somebody has come by the first vault, and with that has fetched a token for it.
     opened: AtomicBool,
-    /// Held while a key is read, which may take a second of computing: others go on meanwhile, and no second key.
-    reading: Arc<Semaphore>,
+    opener: KeyOpener,
 }
 
 struct KeyVault {
@@ -61,6 +59,7 @@ impl KeyVaults {
     pub fn new(
         urls: &[Url],
         access: KeyAccess,
+        opener: KeyOpener,
         credential: &Arc<dyn TokenCredential>,
         client: &Arc<dyn HttpClient>,
     ) -> azure_core::Result<KeyVaults> {
@@ -74,7 +73,7 @@ impl KeyVaults {
             access,
             credential: credential.clone(),
             opened: AtomicBool::new(false),
-            reading: Arc::new(Semaphore::new(1)),
+            opener,
         })
     }
 
@@ -132,16 +131,17 @@ impl Vault for KeyVaults {
         self.calls(key).sign(key, algorithm, digest).await
     }
 
-    async fn read_key(&self, secret: &ObjectId) -> Result<PulledKey, ReadError> {
+    async fn read_key(&self, secret: &ObjectId) -> Result<OpenKey, ReadError> {
         let value: Zeroizing<String> = self.calls(secret).secret_value(secret).await?;
-        // The semaphore is never closed. A reading may outlast the deadline by a second or so; the turn goes with it.
-        let turn = self.reading.clone().acquire_owned().await;
-        let read = move || {
-            let _turn = turn;
-            PulledKey::from_secret(value)
-        };
-        let key = tokio::task::spawn_blocking(read).await;
-        Ok(key.expect("reading neither panics nor is cancelled")?)
+        self.opener.open(value).await.map_err(|error| match error {
+            OpenError::Unusable(reason) => ReadError::Unusable(reason),
+            OpenError::Process(error) => ReadError::Call(CallError::Unavailable {
+                call: format!("opening the key in {secret}"),
+                status: None,
+                reason: error.to_string(),
+                retry_after: None,
+            }),
+        })
     }
 }
 

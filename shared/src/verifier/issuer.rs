@@ -3,7 +3,7 @@
 
 use crate::ca::CaCertificate;
 use crate::fingerprint::Fingerprint;
-use crate::pulled_key::PulledKey;
+use crate::key_opener::OpenKey;
 use crate::registry::Registered;
 
 /// Why there is no issuer.
@@ -20,7 +20,7 @@ pub(super) enum Unbelieved {
 /// The CA certificate that goes with a pulled key: the one beside it, else the one the vault `held`, else the one that
 /// the registry shows, if the key signed it or a tag of the object with the key names it.
 pub(super) fn issuer(
-    pulled: &PulledKey,
+    pulled: &OpenKey,
     held: Option<&CaCertificate>,
     registered: &Registered,
     tags: &[(String, String)],
@@ -45,13 +45,14 @@ mod tests {
     use super::*;
     use crate::etag::Etag;
     use crate::fingerprint::CERTIFICATE_TAG;
+    use crate::pulled_key::PulledKey;
     use crate::testing::{self, P256};
 
-    fn pulled(key: &PKey<Private>, beside: Option<&CaCertificate>) -> PulledKey {
+    fn pulled(key: &PKey<Private>, beside: Option<&CaCertificate>) -> OpenKey {
         let key = key.private_key_to_pem_pkcs8().expect("encodes");
         let beside = beside.map(|ca| X509::from_der(ca.der()).and_then(|ca| ca.to_pem()).expect("encodes"));
         let text = String::from_utf8([key, beside.unwrap_or_default()].concat()).expect("PEM is text");
-        PulledKey::from_secret(Zeroizing::new(text)).expect("a key")
+        PulledKey::from_secret(Zeroizing::new(text)).and_then(OpenKey::in_this_process).expect("a key")
     }
 
     fn shows(shown: Option<&CaCertificate>, thumbprint_of: &CaCertificate) -> Registered {

@@ -14,6 +14,7 @@ use crate::ca::CaCertificate;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::event::Upload;
+use crate::key_opener::KeyError;
 use crate::outcome::{Denial, Failure, Outcome, Trouble};
 use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::reason::Reason;
@@ -257,7 +258,15 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         }
         let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
         announce(secret, &unsigned, course);
-        let signature = pulled.sign(&ca, unsigned.tbs()).map_err(|error| failed(error.into()))?;
+        let signature = pulled.sign(&ca, unsigned.tbs()).await.map_err(|error| match error {
+            KeyError::Refused(reason) => NoProof::Failure(failed(ProofError::PulledKey(reason))),
+            KeyError::Process(error) => NoProof::Call(CallError::Unavailable {
+                call: format!("signing with the key in {secret}"),
+                status: None,
+                reason: error.to_string(),
+                retry_after: None,
+            }),
+        })?;
         Ok(unsigned.assemble(&signature).map_err(failed)?)
     }
 

@@ -14,6 +14,7 @@ use crate::ca::CaCertificate;
 use crate::certificate_id::RegistryId;
 use crate::error::CallError;
 use crate::etag::Etag;
+use crate::key_opener::OpenKey;
 use crate::outcome::Failure;
 use crate::proof::{Proof, RawSignature};
 use crate::pulled_key::PulledKey;
@@ -210,9 +211,9 @@ impl Vault for &OneKey {
         Ok(RawSignature::from_der(&der, algorithm).expect("OpenSSL's own signature"))
     }
 
-    async fn read_key(&self, _secret: &ObjectId) -> Result<PulledKey, ReadError> {
+    async fn read_key(&self, _secret: &ObjectId) -> Result<OpenKey, ReadError> {
         let text = self.secret.clone().expect("only secrets are read");
-        Ok(PulledKey::from_secret(Zeroizing::new(text))?)
+        Ok(OpenKey::in_this_process(PulledKey::from_secret(Zeroizing::new(text))?)?)
     }
 }
 

@@ -9,8 +9,8 @@ use keyholder::ca::SignatureAlgorithm;
 use keyholder::config::Webhook;
 use keyholder::error::CallError;
 use keyholder::etag::Etag;
+use keyholder::key_opener::OpenKey;
 use keyholder::proof::{Proof, RawSignature};
-use keyholder::pulled_key::PulledKey;
 use keyholder::registry::{Challenge, Listed, ListedCertificate, Registered, Registry};
 use keyholder::trust::Scope;
 use keyholder::vault::{ObjectId, ReadError, Search, Vault, Wanted};
@@ -127,7 +127,7 @@ impl Vault for Nothing {
         unreachable!("there is no certificate")
     }
 
-    async fn read_key(&self, _: &ObjectId) -> Result<PulledKey, ReadError> {
+    async fn read_key(&self, _: &ObjectId) -> Result<OpenKey, ReadError> {
         unreachable!("there is no certificate")
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use keyholder::azure::{self, AzureVerifier};
 use keyholder::event::Upload;
+use keyholder::key_opener::KeyOpener;
 use keyholder::{CertificateId, Outcome, Settings, http_client};
 use keyholder_emulator::local_azure::certificate_id;
 use keyholder_emulator::world::SUBSCRIPTION;
@@ -142,7 +143,8 @@ fn app(emulator: &Emulator, server: &MockServer) -> AzureVerifier {
     let client: Arc<dyn HttpClient> =
         Arc::new(ToMockServer { client: http_client::build().expect("a client"), server: *server.address() });
     let credential: Arc<dyn TokenCredential> = Arc::new(Minted(emulator.clone()));
-    azure::verifier_with(&settings.expect("complete"), &credential, &client).expect("wired")
+    azure::verifier_with(&settings.expect("complete"), KeyOpener::in_this_process(), &credential, &client)
+        .expect("wired")
 }
 
 fn upload(name: &str) -> Upload {
