@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyholder_emulator::faults::Calls;
 use keyholder_emulator::operation::Operation;
+use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::x509::X509;
 use serde_json::{Value, json};
@@ -49,9 +50,7 @@ async fn nothing_of_a_pulled_key_is_left_in_the_memory_of_the_handler() {
     for (name, ca, value) in &kept {
         cloud.store_secret(name, value);
         cloud.upload(name, ca).await;
-        needles.hide_text(name, value);
-        needles.hide_der(name, ca);
-        needles.hide_numbers(name, ca);
+        needles.hide(name, value, ca);
     }
 
     let (handler, address) = start(&cloud).await;
@@ -113,53 +112,20 @@ async fn start(cloud: &Cloud) -> (Child, String) {
 struct Needles(Vec<(String, Vec<u8>)>);
 
 impl Needles {
-    /// The lines of a PEM's key, or the one line of a PFX in base64.
-    fn hide_text(&mut self, name: &str, value: &str) {
-        let key = value.split_once("PRIVATE KEY-----").map_or(value, |(_, rest)| rest);
-        let key = key.split("-----END").next().unwrap_or_default();
-        for line in key.lines() {
-            self.hide(&format!("text of {name}"), line.as_bytes());
+    /// All that is secret of a CA and of the text that it is kept as.
+    fn hide(&mut self, name: &str, value: &str, ca: &Authority) {
+        let certificate = X509::from_pem(ca.certificate().as_bytes()).unwrap();
+        // Both are known to everyone, and both stand in a PFX.
+        let public =
+            [certificate.to_der().unwrap(), certificate.digest(MessageDigest::sha1()).unwrap().to_vec()];
+        let secrets = texts(value).chain(numbers(ca)).map(|(what, bytes)| (what, bytes, 1));
+        let der = der(ca).map(|bytes| ("DER", bytes, HEADER_PIECES));
+        for (what, bytes, header) in secrets.chain(der) {
+            let is_private =
+                |piece: &&[u8]| !public.iter().any(|known| known.windows(PIECE).any(|shown| shown == *piece));
+            let pieces = bytes.chunks_exact(PIECE).skip(header).filter(is_private);
+            self.0.extend(pieces.map(|piece| (format!("{what} of {name}"), piece.to_vec())));
         }
-        if let Ok(pfx) = STANDARD.decode(value) {
-            self.hide(&format!("bytes of {name}"), &pfx);
-        }
-    }
-
-    /// The key as each of its forms in DER, without what its certificate shows to everyone.
-    fn hide_der(&mut self, name: &str, ca: &Authority) {
-        let key = PKey::private_key_from_pem(ca.key().as_bytes()).unwrap();
-        let certificate = X509::from_pem(ca.certificate().as_bytes()).unwrap().to_der().unwrap();
-        for der in [key.private_key_to_pkcs8().unwrap(), key.private_key_to_der().unwrap()] {
-            let private = |piece: &&[u8]| !certificate.windows(PIECE).any(|public| public == *piece);
-            let pieces = der.chunks_exact(PIECE).skip(HEADER_PIECES).filter(private);
-            self.0.extend(pieces.map(|piece| (format!("DER of {name}"), piece.to_vec())));
-        }
-    }
-
-    /// The private numbers as DER has them, and as they are in a big number's words.
-    fn hide_numbers(&mut self, name: &str, ca: &Authority) {
-        let key = PKey::private_key_from_pem(ca.key().as_bytes()).unwrap();
-        let mut numbers = Vec::new();
-        if let Ok(key) = key.ec_key() {
-            numbers.push(("d", key.private_key().to_vec()));
-        }
-        if let Ok(key) = key.rsa() {
-            numbers.extend([
-                ("d", key.d().to_vec()),
-                ("p", key.p().unwrap().to_vec()),
-                ("q", key.q().unwrap().to_vec()),
-            ]);
-        }
-        for (number, mut bytes) in numbers {
-            self.hide(&format!("{number} of {name}"), &bytes);
-            bytes.reverse();
-            self.hide(&format!("{number} of {name}, in words"), &bytes);
-        }
-    }
-
-    fn hide(&mut self, what: &str, secret: &[u8]) {
-        // The first bytes of a key in DER are those of every key.
-        self.0.extend(secret.chunks_exact(PIECE).skip(1).map(|piece| (what.to_owned(), piece.to_vec())));
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -196,6 +162,40 @@ impl Needles {
             }
         }
     }
+}
+
+/// The lines of a PEM's key, or the one line of a PFX in base64, and its bytes.
+fn texts(value: &str) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    let key = value.split_once("PRIVATE KEY-----").map_or(value, |(_, rest)| rest);
+    let key = key.split("-----END").next().unwrap_or_default();
+    let lines = key.lines().map(|line| ("text", line.as_bytes().to_vec()));
+    lines.chain(STANDARD.decode(value).ok().map(|pfx| ("bytes", pfx)))
+}
+
+/// A key in each of its forms as DER.
+fn der(ca: &Authority) -> impl Iterator<Item = Vec<u8>> {
+    let key = PKey::private_key_from_pem(ca.key().as_bytes()).unwrap();
+    [key.private_key_to_pkcs8().unwrap(), key.private_key_to_der().unwrap()].into_iter()
+}
+
+/// The private numbers as DER has them, and as they are in a big number's words.
+fn numbers(ca: &Authority) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    let key = PKey::private_key_from_pem(ca.key().as_bytes()).unwrap();
+    let mut numbers = Vec::new();
+    if let Ok(key) = key.ec_key() {
+        numbers.push(("d", "d in words", key.private_key().to_vec()));
+    }
+    if let Ok(key) = key.rsa() {
+        numbers.extend([
+            ("d", "d in words", key.d().to_vec()),
+            ("p", "p in words", key.p().unwrap().to_vec()),
+            ("q", "q in words", key.q().unwrap().to_vec()),
+        ]);
+    }
+    numbers.into_iter().flat_map(|(number, in_words, bytes)| {
+        let words = bytes.iter().rev().copied().collect();
+        [(number, bytes), (in_words, words)]
+    })
 }
 
 /// The range of a writable mapping, from a line such as `7f12…-7f13… rw-p 00000000 00:00 0 [heap]`.
