@@ -340,8 +340,8 @@ fn secrets() -> Vec<Row> {
             Reason::CertificateNotNamed,
             &[
                 "/secrets/only-shown-ca/",
-                "az keyvault secret set-attributes --vault-name my-vault --name only-shown-ca --tags \
-                 keyholder=my-dps-x509 keyholder-certificate-sha256=",
+                "az keyvault secret set-attributes --vault-name my-vault --name only-shown-ca --version ",
+                " --tags keyholder=my-dps-x509 keyholder-certificate-sha256=",
             ],
         ),
         mend(
