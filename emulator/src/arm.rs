@@ -20,15 +20,15 @@ use http::{StatusCode, header};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::callers::Caller;
+use crate::change::ArmOperation;
 use crate::choices::Choices;
+use crate::context::Context;
 use crate::dps::api_version::ApiVersion;
 use crate::dps::{Action, Call, Judge};
-use crate::event_grid::ArmOperation;
 use crate::exchange::{self, Request, Response};
 use crate::faults::{self, Effect};
-use crate::identity::Caller;
 use crate::rbac::Rights;
-use crate::world::World;
 use answers::Problem;
 pub use answers::fault;
 pub use resources::{Arm, ProvisioningService};
@@ -40,18 +40,13 @@ use route::{InstanceId, Target};
 pub const SOMEBODY_ELSE: &str = "00000000-0000-0000-0000-00000000e15e";
 
 /// Answers a request to ARM.
-pub fn handle(
-    world: &mut World,
-    route: &Route,
-    request: &Request,
-    effect: Option<Effect>,
-    now: OffsetDateTime,
-) -> Response {
-    let (strict, choices) = (world.strict, world.choices);
+pub(crate) fn handle(arm: &mut Arm, route: &Route, request: &Request, context: &mut Context<'_>) -> Response {
+    let Context { strict, choices, effect, now, .. } = *context;
     let visit = Visit { route, request, effect, strict, choices, now, origin: exchange::origin(request) };
-    let mut response =
-        visit.answer(world).unwrap_or_else(|problem| problem.answer(&visit.origin, now, &mut world.random));
-    answers::add_headers(&mut response, route, now, &mut world.random);
+    let mut response = visit
+        .answer(arm, context)
+        .unwrap_or_else(|problem| problem.answer(&visit.origin, now, context.random));
+    answers::add_headers(&mut response, route, now, context.random);
     response
 }
 
@@ -75,32 +70,32 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    fn answer(&self, world: &mut World) -> Result<Response, Problem> {
+    fn answer(&self, arm: &mut Arm, context: &mut Context<'_>) -> Result<Response, Problem> {
         if self.route.target == Target::Metadata {
             return Ok(exchange::json(StatusCode::OK, &bodies::metadata(&self.origin)));
         }
-        let caller = world
-            .identity
-            .check(self.request, |audience| self.is_meant(audience), self.now)
+        let caller = context
+            .access
+            .caller(self.request, |audience| self.is_meant(audience), self.now)
             .map_err(Problem::Unauthenticated)?;
         let api_version = self.api_version()?;
         self.check_body()?;
-        let rights = world.rbac.of(&caller);
+        let rights = context.access.rights(&caller);
         self.authorize(rights, &caller)?;
         let mut response = match (api_version, self.route.certificate_action()) {
-            (Some(version), Some((instance, action))) => self.to_dps(world, instance, action, version)?,
-            (Some(version), None) => {
-                instances::answer(&mut world.arm, self, version, rights, &mut world.random)?
+            (Some(version), Some((instance, action))) => {
+                self.to_dps(arm, context, instance, action, version)?
             }
-            (None, _) => services::answer(&mut world.arm, self, rights)?,
+            (Some(version), None) => instances::answer(arm, self, version, rights, context.random)?,
+            (None, _) => services::answer(arm, self, rights)?,
         };
         if self.route.target.resource_type().is_some() {
-            answers::add_operation_identifier(&mut response, &caller, self.now, &mut world.random);
+            answers::add_operation_identifier(&mut response, &caller, self.now, context.random);
         }
         let changed = response.status().is_success() && response.status() != StatusCode::NO_CONTENT;
         if changed && let Some(action) = self.route.action() {
             let target = self.request.uri().path_and_query().map_or("/", |target| target.as_str());
-            self.publish(world, action, self.request.method().as_str(), target, &caller.object_id);
+            self.publish(context, action, self.request.method().as_str(), target, &caller.object_id);
         }
         Ok(response)
     }
@@ -161,12 +156,13 @@ impl Visit<'_> {
 
     fn to_dps(
         &self,
-        world: &mut World,
+        arm: &mut Arm,
+        context: &mut Context<'_>,
         id: &InstanceId,
         action: Action<'_>,
         api_version: ApiVersion,
     ) -> Result<Response, Problem> {
-        let (certificates, mint) = world.arm.certificates(id, self.now)?;
+        let (certificates, mint) = arm.certificates(id, self.now)?;
         let overtaken = self.effect == Some(Effect::SomebodyElseWrites)
             && action
                 .certificate()
@@ -192,17 +188,17 @@ impl Visit<'_> {
         }
         if overtaken {
             let resource = &self.route.resource_id;
-            self.publish(world, route::WRITE_CERTIFICATE, "PUT", resource, SOMEBODY_ELSE);
+            self.publish(context, route::WRITE_CERTIFICATE, "PUT", resource, SOMEBODY_ELSE);
         }
         Ok(result?)
     }
 
-    fn publish(&self, world: &mut World, name: &str, method: &str, target: &str, object_id: &str) {
+    fn publish(&self, context: &mut Context<'_>, name: &str, method: &str, target: &str, object_id: &str) {
         let Some(event_type) = route::event_type(name) else { return };
         let url = format!("{}{target}", self.origin);
         let resource_id = &self.route.resource_id;
         let operation = ArmOperation { event_type, name, resource_id, method, url: &url, object_id };
-        world.event_grid.publish(&operation, self.now, &mut world.random);
+        context.audience.hear(&operation, self.now, context.random);
     }
 
     /// Whether a token with this audience is one for ARM: for the address it was reached at, or for the public

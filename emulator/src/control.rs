@@ -14,7 +14,6 @@ mod event_grid;
 mod faults;
 mod guard;
 mod journal;
-mod moment;
 mod openapi;
 mod overview;
 mod registries;
@@ -23,6 +22,7 @@ mod site;
 mod snapshot;
 mod stream;
 
+pub use crate::moment::Moment;
 pub use call::{Call, Nothing};
 pub use carry_out::Control;
 pub(crate) use carry_out::random_token;
@@ -34,7 +34,6 @@ pub use event_grid::{
 };
 pub use faults::{FaultPlan, FaultRule, OperationInfo, Operations, RuleId};
 pub use journal::{JournalPage, JournalQuery};
-pub use moment::Moment;
 pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable, VaultName};
 pub use registries::{Certificate, Registries, Registry, Status};
 pub(crate) use server::guarded;

@@ -36,8 +36,8 @@ pub use batching::Batching;
 pub use dead_letter::{DeadLetter, DeadLetterContainer};
 pub use delivery::Delivery;
 pub use endpoint::{DestinationKind, Endpoint};
+pub use event::Schema;
 pub(crate) use event::timestamp;
-pub use event::{ArmOperation, Schema};
 pub use filter::{AdvancedFilter, Condition, Filter, InvalidFilter};
 pub use handshake::{Consent, Handshake, Provisioning, Unconfirmed};
 pub(crate) use schedule::{ANSWER_WITHIN, LATE_ANSWER_WITHIN};
@@ -46,6 +46,8 @@ pub use subscription::{
     InvalidScope, InvalidSubscription, InvalidSubscriptionName, Scope, Subscription, SubscriptionName,
 };
 
+pub use crate::change::ArmOperation;
+use crate::change::Audience;
 use crate::stored;
 use disorder::Disorder;
 use event::Event;
@@ -435,6 +437,12 @@ impl EventGrid {
 
     fn health(&self, subscription: &SubscriptionName) -> Health {
         self.health.get(&subscription.key()).copied().unwrap_or_default()
+    }
+}
+
+impl Audience for EventGrid {
+    fn hear(&mut self, operation: &ArmOperation<'_>, now: OffsetDateTime, random: &mut fastrand::Rng) {
+        self.publish(operation, now, random);
     }
 }
 

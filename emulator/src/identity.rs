@@ -10,8 +10,8 @@
 
 mod app_service;
 mod authority;
+mod directory;
 mod imds;
-mod principal;
 mod token;
 
 use http::{StatusCode, header};
@@ -21,23 +21,19 @@ use time::{Duration, OffsetDateTime};
 
 use crate::exchange::{self, Request, Response};
 use crate::hidden::Hidden;
-use crate::identity::principal::Directory;
+use crate::identity::directory::Directory;
 use crate::identity::token::SigningKey;
+use crate::names::{ENTRA_ID, MANAGED_IDENTITY, TENANT};
 use crate::operation::Operation;
 use crate::stored;
-use crate::world::{TENANT, World};
 
-pub use principal::{
+pub use crate::callers::{
     CLIENT_ID, Caller, OBJECT_ID, OPERATOR_CLIENT_ID, OPERATOR_OBJECT_ID, OPERATOR_SECRET, Principal,
+    TokenProblem,
 };
 
 /// The function app's `IDENTITY_HEADER`, unless it is given another.
 pub const APP_HEADER: &str = "function-app";
-
-/// The name the journal and faults know managed identity by, in both forms.
-pub const OBJECT: &str = "managed identity";
-/// The name the journal and faults know Entra ID by.
-pub const AUTHORITY: &str = "Entra ID";
 
 /// The issuer of tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,19 +55,6 @@ pub enum Route {
     Imds,
     /// Something of Entra ID's.
     Authority(authority::Call),
-}
-
-/// Why a request is nobody's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenProblem {
-    /// There is no bearer token.
-    Missing,
-    /// It is no token of this tenant, or not valid yet.
-    Invalid,
-    /// It was good once.
-    Expired,
-    /// It is for another service.
-    Audience,
 }
 
 impl Identity {
@@ -186,18 +169,24 @@ impl Route {
     /// Which of the two hands out tokens.
     pub fn object(&self) -> &'static str {
         match self {
-            Route::AppService | Route::Imds => OBJECT,
-            Route::Authority(_) => AUTHORITY,
+            Route::AppService | Route::Imds => MANAGED_IDENTITY,
+            Route::Authority(_) => ENTRA_ID,
         }
     }
 }
 
 /// Answers a request.
-pub fn handle(world: &mut World, route: &Route, request: &Request, now: OffsetDateTime) -> Response {
+pub(crate) fn handle(
+    identity: &Identity,
+    route: &Route,
+    request: &Request,
+    now: OffsetDateTime,
+    random: &mut fastrand::Rng,
+) -> Response {
     match route {
-        Route::AppService => app_service::answer(&world.identity, request, now),
-        Route::Imds => imds::answer(&world.identity, request, now),
-        Route::Authority(call) => authority::answer(&world.identity, call, request, now, &mut world.random),
+        Route::AppService => app_service::answer(identity, request, now),
+        Route::Imds => imds::answer(identity, request, now),
+        Route::Authority(call) => authority::answer(identity, call, request, now, random),
     }
 }
 
@@ -242,13 +231,14 @@ mod testing {
     use time::macros::datetime;
 
     use super::*;
+    use crate::world::World;
 
     pub(super) const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
     pub(super) const VAULT: &str = "https://vault.azure.net";
 
     pub(super) fn asked(world: &mut World, request: &Request) -> (StatusCode, Value) {
         let route = Route::parse(request).unwrap_or_else(|| panic!("{}", request.uri()));
-        let response = handle(world, &route, request, NOW);
+        let response = handle(&world.identity, &route, request, NOW, &mut world.random);
         (response.status(), serde_json::from_slice(response.body()).unwrap())
     }
 

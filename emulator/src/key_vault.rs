@@ -16,7 +16,6 @@ mod deleted;
 #[allow(clippy::unwrap_used)]
 mod documented_tests;
 mod import;
-pub(crate) mod jwk;
 mod key_operation;
 mod key_spec;
 mod key_usage;
@@ -29,6 +28,7 @@ mod object;
 mod paging;
 mod permission;
 mod policy;
+mod private_jwk;
 mod refusal;
 mod route;
 mod secrets;
@@ -58,10 +58,10 @@ use self::route::Call;
 pub use self::route::Route;
 use self::site::Site;
 pub use self::vaults::KeyVaults;
+use crate::callers::Principal;
+use crate::context::Context;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
-use crate::identity::Principal;
-use crate::world::World;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
@@ -69,9 +69,14 @@ const REGION: HeaderName = HeaderName::from_static("x-ms-keyvault-region");
 const SERVICE_VERSION: HeaderName = HeaderName::from_static("x-ms-keyvault-service-version");
 
 /// Answers a request to a vault.
-pub fn handle(world: &mut World, route: &Route, request: &Request, now: OffsetDateTime) -> Response {
-    let result = answer(world, route, request, now);
-    let mut response = respond(route, result, &mut world.random);
+pub(crate) fn handle(
+    vaults: &mut KeyVaults,
+    route: &Route,
+    request: &Request,
+    context: &mut Context<'_>,
+) -> Response {
+    let result = answer(vaults, route, request, context);
+    let mut response = respond(route, result, context.random);
     if let Some(id) = request.headers().get(CLIENT_REQUEST_ID) {
         response.headers_mut().insert(CLIENT_REQUEST_ID, id.clone());
     }
@@ -120,21 +125,22 @@ impl Visit<'_> {
 }
 
 fn answer(
-    world: &mut World,
+    vaults: &mut KeyVaults,
     route: &Route,
     request: &Request,
-    now: OffsetDateTime,
+    context: &mut Context<'_>,
 ) -> Result<Answer, Refusal> {
-    let vault = world.key_vaults.vault(&route.vault, now)?;
-    let caller = world
-        .identity
-        .check(request, |audience| route.site.accepts(audience), now)
+    let now = context.now;
+    let vault = vaults.vault(&route.vault, now)?;
+    let caller = context
+        .access
+        .caller(request, |audience| route.site.accepts(audience), now)
         .map_err(|problem| Refusal::unauthorized(problem, &route.site))?;
     check_api_version(request)?;
-    if let Some(missing) = Missing::of(route, world.rbac.of(&caller)) {
+    if let Some(missing) = Missing::of(route, context.access.rights(&caller)) {
         return Err(Refusal::forbidden_by_rbac(&missing, &caller));
     }
-    let visit = &mut Visit { site: &route.site, request, random: &mut world.random, now };
+    let visit = &mut Visit { site: &route.site, request, random: context.random, now };
     match &route.call {
         Some(Call::Certificates(call)) => certificates::answer(vault, call, visit),
         Some(Call::Keys(call)) => keys::answer(vault, call, visit).map(Answer::Done),
@@ -235,7 +241,7 @@ mod tests {
                 header(&response, WWW_AUTHENTICATE),
                 format!(
                     "Bearer authorization=\"https://login.microsoftonline.com/{}\", resource=\"{resource}\"",
-                    crate::world::TENANT
+                    crate::names::TENANT
                 )
             );
             assert_eq!(

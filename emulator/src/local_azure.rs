@@ -17,9 +17,10 @@ use crate::event_grid::{Endpoint, Filter, Schema, Scope, Subscription};
 use crate::functions_host::{App, FunctionsHost, HostError};
 use crate::identity::APP_HEADER;
 use crate::listener;
+use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT};
 use crate::running::Emulator;
 use crate::tls::ServerIdentity;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, World};
+use crate::world::World;
 
 /// The function that uploads are delivered to.
 const FUNCTION: &str = "VerifyOnUpload";

@@ -7,8 +7,10 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::access::Access;
 use crate::arm::{self, Arm};
 use crate::choices::Choices;
+use crate::context::Context;
 use crate::event_grid::{EventGrid, link};
 use crate::exchange::{self, Request, Response};
 use crate::faults::{Effect, Faults, answers};
@@ -20,16 +22,7 @@ use crate::rbac::Rbac;
 use crate::reply::Reply;
 use crate::stored;
 
-/// The subscription that is there at start.
-pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
-/// The tenant all tokens come from.
-pub const TENANT: &str = "00000000-0000-0000-0000-00000000aad0";
-/// The resource group that is there at start.
-pub const RESOURCE_GROUP: &str = "iot-x509-demo-rg";
-/// The DPS instance that is there at start.
-pub const PROVISIONING_SERVICE: &str = "my-dps-x509";
-/// The vault that is there at start.
-pub const VAULT: &str = "my-vault";
+pub use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT};
 
 /// What a failure on demand says where the service says nothing of its own.
 const ON_DEMAND: &str = "The emulator was asked for this failure.";
@@ -192,11 +185,21 @@ impl World {
         if exchange::is_too_large(request) {
             return route.too_large(now, &mut self.random);
         }
+        let World { strict, choices, random, identity, rbac, arm, key_vaults, event_grid, .. } = self;
+        let context = &mut Context {
+            access: Access::new(identity, rbac),
+            strict: *strict,
+            choices: *choices,
+            effect: fault,
+            now,
+            random,
+            audience: event_grid,
+        };
         match route {
-            Route::Identity(route) => identity::handle(self, route, request, now),
-            Route::Arm(route) => arm::handle(self, route, request, fault, now),
-            Route::KeyVault(route) => key_vault::handle(self, route, request, now),
-            Route::EventGridLink(name) => link::follow(self, name, request, now),
+            Route::Identity(route) => identity::handle(identity, route, request, now, context.random),
+            Route::Arm(route) => arm::handle(arm, route, request, context),
+            Route::KeyVault(route) => key_vault::handle(key_vaults, route, request, context),
+            Route::EventGridLink(name) => link::follow(&mut self.event_grid, name, request, now),
             Route::Unknown => exchange::empty(StatusCode::NOT_FOUND),
         }
     }

@@ -10,11 +10,11 @@ use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
 use crate::arm::route::{InstanceId, Route};
+use crate::callers::{Caller, Principal, TokenProblem};
 use crate::dps;
 use crate::exchange::{self, Response};
 use crate::guid::guid;
-use crate::identity::{Caller, Principal, TokenProblem};
-use crate::world::TENANT;
+use crate::names::TENANT;
 
 /// Why a request fails. Codes and texts are those quoted of ARM, unless the variant says "chosen".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use crate::arm::resources::{ProvisioningService, ResourceGroup, Subscription};
 use crate::arm::route::{GroupId, InstanceId};
 use crate::dps::Etag;
 use crate::dps::api_version::ApiVersion;
-use crate::world::TENANT;
+use crate::names::TENANT;
 
 /// What `az cloud register` asks for: one object, with every member that the client looks up. Services that
 /// are not emulated point nowhere (`.invalid`), so that no client ends up at the real ones.

@@ -184,7 +184,7 @@ mod tests {
     use time::macros::datetime;
 
     use crate::dps::testing::{Answer, Ca, Client, instance};
-    use crate::world::{PROVISIONING_SERVICE, SUBSCRIPTION};
+    use crate::names::{PROVISIONING_SERVICE, SUBSCRIPTION};
 
     fn path_of(name: &str) -> String {
         instance().replace(PROVISIONING_SERVICE, name)

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::dps::testing::{Answer, Ca, Client, instance};
 use crate::identity::{CLIENT_ID, OBJECT_ID, Principal};
+use crate::names::{RESOURCE_GROUP, SUBSCRIPTION};
 use crate::rbac::{Rbac, Role, Scope};
-use crate::world::{RESOURCE_GROUP, SUBSCRIPTION};
 
 const DPS: &str = "Microsoft.Devices/provisioningServices";
 

@@ -47,7 +47,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::dps::testing::{Client, instance};
-    use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
+    use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 
     fn names(list: &Value, member: &str) -> Vec<String> {
         let items = list["value"].as_array().unwrap().iter();
@@ -61,7 +61,7 @@ mod tests {
         let subscription = format!("/subscriptions/{SUBSCRIPTION}");
         let group = format!("{subscription}/resourceGroups/{RESOURCE_GROUP}");
         let type_ = "providers/Microsoft.Devices/provisioningServices";
-        assert_eq!(names(&get("/tenants"), "tenantId"), [crate::world::TENANT]);
+        assert_eq!(names(&get("/tenants"), "tenantId"), [crate::names::TENANT]);
         assert_eq!(names(&get("/subscriptions"), "id"), [subscription.as_str()]);
         assert_eq!(get(&subscription)["state"], "Enabled");
         assert_eq!(names(&get(&format!("{subscription}/resourcegroups")), "id"), [group.as_str()]);

@@ -14,8 +14,8 @@ use crate::dps::testing::{Answer, Ca, Client, NOW, instance};
 use crate::event_grid::{Scope, Subscription};
 use crate::faults::{Calls, Fault};
 use crate::identity::OBJECT_ID;
+use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 use crate::operation::Operation;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 
 const BY: &str = "/data/claims/http:~1~1schemas.microsoft.com~1identity~1claims~1objectidentifier";
 

@@ -22,8 +22,9 @@ use crate::faults::{Calls, Effect, Fault};
 use crate::functions_host::{App, FunctionsHost};
 use crate::key_vault::{Import, Stamp};
 use crate::local_azure::{LocalAzure, Options, Ports};
+use crate::names::{RESOURCE_GROUP, SUBSCRIPTION, VAULT};
 use crate::operation::Operation;
-use crate::world::{RESOURCE_GROUP, SUBSCRIPTION, VAULT, World};
+use crate::world::World;
 
 const FUNCTION: &str = "VerifyOnUpload";
 /// Longer than anything here takes, so that only a defect runs into it.

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::moment::Moment;
 use crate::arm::Arm;
 use crate::dps;
+use crate::moment::Moment;
 
 /// Every DPS instance.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

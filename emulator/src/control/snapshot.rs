@@ -15,8 +15,8 @@ use url::Url;
 
 use super::clock::ClockChange;
 use super::error::ControlError;
-use super::moment::Moment;
 use crate::clock::Clock;
+use crate::moment::Moment;
 use crate::world::World;
 
 /// Changes with what is inside.
@@ -124,9 +124,9 @@ mod tests {
     use crate::faults::{Calls, Effect, Fault};
     use crate::identity::Principal;
     use crate::key_vault::{Changes, Import, NewSecret, Stamp};
+    use crate::names::VAULT;
     use crate::operation::Operation;
     use crate::rbac::Rbac;
-    use crate::world::VAULT;
     use crate::{Emulator, World};
 
     const NOW: OffsetDateTime = datetime!(2026-03-05 10:00 UTC);

@@ -3,10 +3,10 @@
 use http::{Method, StatusCode};
 use time::OffsetDateTime;
 
+use super::EventGrid;
 use super::handshake::Unconfirmed;
 use super::subscription::SubscriptionName;
 use crate::exchange::{self, Request, Response};
-use crate::world::World;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -21,13 +21,18 @@ pub(crate) fn subscription_named(request: &Request) -> Option<String> {
 }
 
 /// Answers whoever follows the link. The sentences are chosen, not observed.
-pub(crate) fn follow(world: &mut World, name: &str, request: &Request, now: OffsetDateTime) -> Response {
+pub(crate) fn follow(
+    event_grid: &mut EventGrid,
+    name: &str,
+    request: &Request,
+    now: OffsetDateTime,
+) -> Response {
     if request.method() != Method::GET {
         return exchange::empty(StatusCode::METHOD_NOT_ALLOWED);
     }
     let value = |name| exchange::query(request, name).unwrap_or_default();
     let confirmed = match name.parse::<SubscriptionName>() {
-        Ok(name) => world.event_grid.confirm(&name, &value("id"), &value("token"), now),
+        Ok(name) => event_grid.confirm(&name, &value("id"), &value("token"), now),
         Err(_) => Err(Unconfirmed::Unknown),
     };
     match confirmed {

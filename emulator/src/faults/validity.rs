@@ -1,7 +1,7 @@
 //! Which faults make sense: what a call of each kind can meet at all.
 
 use super::{Calls, Effect, Fault};
-use crate::identity;
+use crate::names::{ENTRA_ID, MANAGED_IDENTITY};
 use crate::operation::Operation;
 
 /// Why a fault could never strike, and what would be right.
@@ -100,12 +100,10 @@ fn remedy(operation: Operation, effect: Effect) -> Option<&'static str> {
 fn only_objects(operation: Operation, object: &str) -> Option<&'static str> {
     let is = |name: &str| object.eq_ignore_ascii_case(name);
     match operation {
-        Operation::GetToken if !is(identity::OBJECT) && !is(identity::AUTHORITY) => {
+        Operation::GetToken if !is(MANAGED_IDENTITY) && !is(ENTRA_ID) => {
             Some("\"managed identity\", \"Entra ID\", or nothing for every call")
         }
-        Operation::GetOpenIdMetadata if !is(identity::AUTHORITY) => {
-            Some("\"Entra ID\", or nothing for every call")
-        }
+        Operation::GetOpenIdMetadata if !is(ENTRA_ID) => Some("\"Entra ID\", or nothing for every call"),
         Operation::Unknown if !object.is_empty() => Some("nothing, for every call"),
         Operation::GetToken | Operation::GetOpenIdMetadata | Operation::Unknown => None,
         _ if object.is_empty() => Some("the object as the journal does, or nothing for every call"),

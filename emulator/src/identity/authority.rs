@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use crate::exchange::{self, Request, Response};
 use crate::identity::{Identity, Principal, texts};
 use crate::jose;
+use crate::names::TENANT;
 use crate::operation::Operation;
-use crate::world::TENANT;
 use refusal::Refusal;
 
 /// What an assertion of workload identity federation is made for.

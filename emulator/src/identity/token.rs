@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::hidden::Hidden;
 use crate::jose;
-use crate::key_vault::jwk;
+use crate::jwk;
 use crate::stored;
 
 /// So many tokens are known at once; each lives for an hour, and clients ask for few.

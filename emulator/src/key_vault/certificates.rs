@@ -180,7 +180,7 @@ mod tests {
 
     use super::super::testing::*;
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     #[test]
     fn an_import_becomes_certificate_key_and_secret_of_one_version() {

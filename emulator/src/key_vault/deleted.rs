@@ -121,7 +121,7 @@ mod tests {
     use super::super::Import;
     use super::super::testing::*;
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     const API: &str = "api-version=2025-07-01";
 

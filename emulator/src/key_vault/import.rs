@@ -16,8 +16,8 @@ use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::jwk;
 use super::object::{Changes, Tags, to_tags};
+use super::private_jwk;
 use super::refusal::Refusal;
 use crate::hidden::Hidden;
 
@@ -105,7 +105,7 @@ impl Import {
     /// Opens the import. Its parts belong together: the key is the leaf's.
     pub(super) fn open(&self) -> Result<KeyPair, Refusal> {
         let (key, certificates) = if self.is_pem() { self.open_pem()? } else { self.open_pfx()? };
-        jwk::check(&key)?;
+        private_jwk::check(&key)?;
         let leaf = certificates
             .iter()
             .position(|certificate| certificate.public_key().is_ok_and(|public| public.public_eq(&key)));

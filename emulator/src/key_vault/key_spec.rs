@@ -7,7 +7,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use serde_json::Value;
 
-use super::jwk;
+use super::private_jwk;
 use super::refusal::Refusal;
 
 /// A key pair to be.
@@ -54,7 +54,7 @@ impl KeySpec {
     fn read_ec(crv: &Value) -> Result<KeySpec, Refusal> {
         match crv {
             Value::Null => Ok(KeySpec::Ec(Nid::X9_62_PRIME256V1)),
-            crv => jwk::curve(crv.as_str().unwrap_or_default()).map(KeySpec::Ec),
+            crv => private_jwk::curve(crv.as_str().unwrap_or_default()).map(KeySpec::Ec),
         }
     }
 }

@@ -18,9 +18,10 @@ use super::refusal::Refusal;
 use super::signing::Algorithm;
 use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, deleted, jwk, paging};
+use super::{Visit, deleted, paging};
 use crate::hidden::Hidden;
 use crate::jose;
+use crate::jwk;
 use crate::operation::Operation;
 use crate::stored;
 
@@ -207,7 +208,7 @@ mod tests {
     use super::super::testing::*;
     use super::super::{Changes, Import};
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     const SIGN: &str = "/keys/ca//sign?api-version=2025-07-01";
 

@@ -3,10 +3,10 @@
 use openssl::pkey::{PKey, Private};
 use serde_json::Value;
 
-use super::jwk;
 use super::key_operation::KeyOperation;
 use super::key_spec::KeySpec;
 use super::object::Changes;
+use super::private_jwk;
 use super::refusal::Refusal;
 use crate::hidden::Hidden;
 
@@ -32,7 +32,11 @@ impl NewKey {
     /// The key a request brings.
     pub(super) fn import(body: &Value) -> Result<NewKey, Refusal> {
         let key = &body["key"];
-        NewKey::new(jwk::private_key(key)?, KeyOperation::read(&key["key_ops"])?, Changes::read(body)?)
+        NewKey::new(
+            private_jwk::private_key(key)?,
+            KeyOperation::read(&key["key_ops"])?,
+            Changes::read(body)?,
+        )
     }
 
     /// Unless told what it may do, it may do everything its type can.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::certificates::Certificate;
 use super::key_usage::Usage;
 use super::object::Version;
-use super::{jwk, subject};
+use super::subject;
+use crate::jwk;
 
 /// The policy of a version, under its id.
 pub(super) fn of(id: &str, version: &Version<Certificate>) -> Result<Value, ErrorStack> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::kind::Kind;
 use super::permission::Missing;
 use super::site::Site;
-use crate::identity::{Caller, TokenProblem};
+use crate::callers::{Caller, TokenProblem};
 
 /// A request that a vault turned down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

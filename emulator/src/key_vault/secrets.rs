@@ -161,7 +161,7 @@ mod tests {
     use super::super::Import;
     use super::super::testing::*;
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     fn set(lab: &mut Lab, name: &str, body: &Value) -> (StatusCode, Value) {
         lab.ask(Method::PUT, &format!("/secrets/{name}?api-version=2025-07-01"), body)
