@@ -17,6 +17,7 @@ mod filter;
 mod handshake;
 mod health;
 pub(crate) mod link;
+mod name;
 mod schedule;
 mod subscription;
 #[cfg(test)]
@@ -40,11 +41,10 @@ pub use event::Schema;
 pub(crate) use event::timestamp;
 pub use filter::{AdvancedFilter, Condition, Filter, InvalidFilter};
 pub use handshake::{Consent, Handshake, Provisioning, Unconfirmed};
+pub use name::{InvalidSubscriptionName, SubscriptionName};
 pub(crate) use schedule::{ANSWER_WITHIN, LATE_ANSWER_WITHIN};
 pub use schedule::{Attempt, Next, Reason, RetryPolicy};
-pub use subscription::{
-    InvalidScope, InvalidSubscription, InvalidSubscriptionName, Scope, Subscription, SubscriptionName,
-};
+pub use subscription::{InvalidScope, InvalidSubscription, Scope, Subscription};
 
 pub use crate::change::ArmOperation;
 use crate::change::Audience;

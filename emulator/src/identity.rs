@@ -19,12 +19,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
+use crate::context::Context;
 use crate::exchange::{self, Request, Response};
 use crate::hidden::Hidden;
 use crate::identity::directory::Directory;
 use crate::identity::token::SigningKey;
 use crate::names::{ENTRA_ID, MANAGED_IDENTITY, TENANT};
 use crate::operation::Operation;
+use crate::service::{ON_DEMAND, Routed, Task};
 use crate::stored;
 
 pub use crate::callers::{
@@ -157,9 +159,10 @@ impl Route {
             authority::Call::parse(request.uri().path()).map(Route::Authority)
         }
     }
+}
 
-    /// The name the journal and the faults know it by.
-    pub fn operation(&self) -> Operation {
+impl Routed for Route {
+    fn operation(&self) -> Operation {
         match self {
             Route::AppService | Route::Imds => Operation::GetToken,
             Route::Authority(call) => call.operation(),
@@ -167,31 +170,39 @@ impl Route {
     }
 
     /// Which of the two hands out tokens.
-    pub fn object(&self) -> &'static str {
+    fn object(&self) -> String {
         match self {
             Route::AppService | Route::Imds => MANAGED_IDENTITY,
             Route::Authority(_) => ENTRA_ID,
         }
+        .to_owned()
     }
 }
 
-/// Answers a request.
+/// Does what it is told about a request.
 pub(crate) fn handle(
     identity: &Identity,
     route: &Route,
     request: &Request,
-    now: OffsetDateTime,
-    random: &mut fastrand::Rng,
+    task: Task,
+    context: &mut Context<'_>,
 ) -> Response {
-    match route {
-        Route::AppService => app_service::answer(identity, request, now),
-        Route::Imds => imds::answer(identity, request, now),
-        Route::Authority(call) => authority::answer(identity, call, request, now, random),
+    let (now, random) = (context.now, &mut *context.random);
+    match task {
+        Task::Answer => match route {
+            Route::AppService => app_service::answer(identity, request, now),
+            Route::Imds => imds::answer(identity, request, now),
+            Route::Authority(call) => authority::answer(identity, call, request, now, random),
+        },
+        Task::RefuseTooLarge => {
+            refuse(route, StatusCode::PAYLOAD_TOO_LARGE, "The request is too large.", now, random)
+        }
+        Task::Fail(status) => refuse(route, status, ON_DEMAND, now, random),
     }
 }
 
 /// A refusal with this status, in the form of whoever was asked.
-pub fn refuse(
+fn refuse(
     route: &Route,
     status: StatusCode,
     message: &str,
@@ -237,8 +248,7 @@ mod testing {
     pub(super) const VAULT: &str = "https://vault.azure.net";
 
     pub(super) fn asked(world: &mut World, request: &Request) -> (StatusCode, Value) {
-        let route = Route::parse(request).unwrap_or_else(|| panic!("{}", request.uri()));
-        let response = handle(&world.identity, &route, request, NOW, &mut world.random);
+        let response = world.handle(request, NOW);
         (response.status(), serde_json::from_slice(response.body()).unwrap())
     }
 

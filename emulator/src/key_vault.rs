@@ -62,22 +62,30 @@ use crate::callers::Principal;
 use crate::context::Context;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
+use crate::service::Task;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const REGION: HeaderName = HeaderName::from_static("x-ms-keyvault-region");
 const SERVICE_VERSION: HeaderName = HeaderName::from_static("x-ms-keyvault-service-version");
 
-/// Answers a request to a vault.
+/// Does what it is told about a request to a vault.
 pub(crate) fn handle(
     vaults: &mut KeyVaults,
     route: &Route,
     request: &Request,
+    task: Task,
     context: &mut Context<'_>,
 ) -> Response {
-    let result = answer(vaults, route, request, context);
+    let result = match task {
+        Task::Answer => answer(vaults, route, request, context),
+        Task::RefuseTooLarge => Err(Refusal::too_large()),
+        Task::Fail(status) => Err(failure(route, status)),
+    };
     let mut response = respond(route, result, context.random);
-    if let Some(id) = request.headers().get(CLIENT_REQUEST_ID) {
+    if task == Task::Answer
+        && let Some(id) = request.headers().get(CLIENT_REQUEST_ID)
+    {
         response.headers_mut().insert(CLIENT_REQUEST_ID, id.clone());
     }
     response
@@ -85,19 +93,13 @@ pub(crate) fn handle(
 
 /// A failure on demand, in the vault's own form. A 429 carries no `Retry-After`, and a 401 carries the
 /// challenge, so that a client fetches a token and tries again as it would in Azure.
-pub fn fault(route: &Route, status: StatusCode, random: &mut fastrand::Rng) -> Response {
-    let refusal = match Missing::at_all(route) {
+fn failure(route: &Route, status: StatusCode) -> Refusal {
+    match Missing::at_all(route) {
         Some(missing) if status == StatusCode::FORBIDDEN => {
             Refusal::forbidden_by_rbac(&missing, &Principal::function_app().into())
         }
         _ => Refusal::on_demand(status, &route.site),
-    };
-    respond(route, Err(refusal), random)
-}
-
-/// A request that is too large to be read.
-pub(crate) fn too_large(route: &Route, random: &mut fastrand::Rng) -> Response {
-    respond(route, Err(Refusal::too_large()), random)
+    }
 }
 
 /// One request inside the gate: what an answer may depend on besides the vault itself.

@@ -39,6 +39,7 @@ mod page;
 pub mod rbac;
 pub mod reply;
 mod running;
+mod service;
 pub mod span;
 mod stopwatch;
 mod stored;

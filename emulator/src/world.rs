@@ -3,14 +3,16 @@
 //! It is pure: the same world, request and moment give the same answer. Serving it, delivering its events
 //! and moving its clock are other modules' business.
 
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::access::Access;
+use crate::arm::provider::Provider;
 use crate::arm::{self, Arm};
 use crate::choices::Choices;
 use crate::context::Context;
+use crate::dps::Dps;
 use crate::event_grid::{EventGrid, link};
 use crate::exchange::{self, Request, Response};
 use crate::faults::{Effect, Faults, answers};
@@ -20,12 +22,10 @@ use crate::key_vault::{self, KeyVaults};
 use crate::operation::Operation;
 use crate::rbac::Rbac;
 use crate::reply::Reply;
+use crate::service::{Routed, Task};
 use crate::stored;
 
 pub use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT};
-
-/// What a failure on demand says where the service says nothing of its own.
-const ON_DEMAND: &str = "The emulator was asked for this failure.";
 
 /// The state of every service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,8 +44,10 @@ pub struct World {
     pub identity: Identity,
     /// Who may do what; everybody everything, until roles are asked for.
     pub rbac: Rbac,
-    /// Subscriptions, resource groups and DPS instances with their certificates.
+    /// Subscriptions and resource groups.
     pub arm: Arm,
+    /// DPS instances with their certificates.
+    pub dps: Dps,
     /// Vaults.
     pub key_vaults: KeyVaults,
     /// Event subscriptions and what is waiting to be delivered.
@@ -57,15 +59,21 @@ pub struct World {
     pub journal: Journal,
 }
 
-/// Which service a request is for, parsed far enough to name the operation and its object.
-#[derive(Debug)]
-enum Route {
+/// A request, and the service it is for.
+enum Claim {
+    KeyVault(key_vault::Route),
     Identity(identity::Route),
     Arm(arm::Route),
-    KeyVault(key_vault::Route),
-    /// The link that agrees to an event subscription, by the subscription's name.
-    EventGridLink(String),
-    Unknown,
+    EventGridLink(link::Route),
+    Nobody(Unclaimed),
+}
+
+/// A request no service answers.
+struct Unclaimed;
+
+/// The resource providers behind Azure Resource Manager. Another one is another line, and a field of the world.
+fn providers(dps: &mut Dps) -> [&mut dyn Provider; 1] {
+    [dps]
 }
 
 impl World {
@@ -79,6 +87,7 @@ impl World {
             identity: Identity::new(),
             rbac: Rbac::off(),
             arm: Arm::default(),
+            dps: Dps::default(),
             key_vaults: KeyVaults::default(),
             event_grid: EventGrid::new(seed),
             faults: Faults::default(),
@@ -98,10 +107,15 @@ impl World {
     /// The world of the tutorial: one subscription, resource group, DPS instance and vault.
     pub fn tutorial(seed: u64) -> World {
         let mut world = World::empty(seed);
-        world.arm.add_resource_group(SUBSCRIPTION, RESOURCE_GROUP);
-        world.arm.add_provisioning_service(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE);
+        world.add_provisioning_service(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE);
         world.key_vaults.add(VAULT);
         world
+    }
+
+    /// Adds a DPS instance, and its resource group if need be; one that is there stays as it is.
+    pub fn add_provisioning_service(&mut self, subscription: &str, resource_group: &str, name: &str) {
+        self.arm.add_resource_group(subscription, resource_group);
+        self.dps.add(subscription, resource_group, name);
     }
 
     /// Has everything that is drawn from here on depend on this seed alone.
@@ -109,7 +123,7 @@ impl World {
         self.seed = seed;
         self.random = fastrand::Rng::with_seed(seed);
         self.event_grid.reseed(seed);
-        self.arm.mint.reseed(seed);
+        self.dps.reseed(seed);
     }
 
     /// Takes the place of another world in the same emulator: is reached where that one was, and goes on with its
@@ -123,16 +137,14 @@ impl World {
 
     /// Answers a request, or does what a fault wants instead, and writes the exchange down.
     pub fn reply(&mut self, request: &Request, now: OffsetDateTime) -> Reply {
-        let route = Route::of(request);
-        let (operation, object) = (route.operation(request), route.object());
+        let claim = self.claim(request);
+        let (operation, object) = (claim.routed().operation(), claim.routed().object());
         let fault = self.faults.strike(operation, &object);
-        let reply = self.meet(fault, &route, request, now);
-        let operation = match (&route, reply.response().map(Response::status)) {
-            (Route::KeyVault(_), Some(StatusCode::UNAUTHORIZED)) => Operation::VaultChallenge,
-            _ => operation,
-        };
+        let reply = self.meet(fault, &claim, request, now);
+        let answered = |response| claim.routed().operation_answered(response);
+        let operation = reply.response().map_or(operation, answered);
         self.journal.write(Entry {
-            certificates: route.certificate().into_iter().map(str::to_owned).collect(),
+            certificates: claim.routed().certificate().into_iter().map(str::to_owned).collect(),
             fault,
             ..Entry::exchange(now, operation, &object, request, reply.response())
         });
@@ -144,27 +156,43 @@ impl World {
         self.reply(request, now).into_response()
     }
 
+    fn claim(&mut self, request: &Request) -> Claim {
+        if let Some(route) = key_vault::Route::parse(request) {
+            Claim::KeyVault(route)
+        } else if let Some(route) = identity::Route::parse(request) {
+            Claim::Identity(route)
+        } else if let Some(route) = arm::Route::parse(request, &providers(&mut self.dps)) {
+            Claim::Arm(route)
+        } else if let Some(route) = link::Route::parse(request) {
+            Claim::EventGridLink(route)
+        } else {
+            Claim::Nobody(Unclaimed)
+        }
+    }
+
     fn meet(
         &mut self,
         fault: Option<Effect>,
-        route: &Route,
+        claim: &Claim,
         request: &Request,
         now: OffsetDateTime,
     ) -> Reply {
+        let mut serve = |task| self.serve(claim, request, task, fault, now);
         let response = match fault {
             Some(Effect::Silence) => return Reply::Silence,
             Some(Effect::ResetBefore) => return Reply::Reset,
             Some(Effect::Html) => answers::html(),
             Some(Effect::Answer(status)) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                route.failure(status, now, &mut self.random)
+                serve(Task::Fail(status))
             }
             Some(Effect::Throttle { retry_after }) => {
-                let mut response = route.failure(StatusCode::TOO_MANY_REQUESTS, now, &mut self.random);
+                let mut response = serve(Task::Fail(StatusCode::TOO_MANY_REQUESTS));
                 answers::set_retry_after(&mut response, retry_after);
                 response
             }
-            _ => self.serve(route, request, fault, now),
+            _ if exchange::is_too_large(request) => serve(Task::RefuseTooLarge),
+            _ => serve(Task::Answer),
         };
         match fault {
             Some(Effect::ResetAfter) => Reply::Reset,
@@ -175,17 +203,16 @@ impl World {
         }
     }
 
+    /// Hands a request to its service, with that service's own state and what it may use besides.
     fn serve(
         &mut self,
-        route: &Route,
+        claim: &Claim,
         request: &Request,
+        task: Task,
         fault: Option<Effect>,
         now: OffsetDateTime,
     ) -> Response {
-        if exchange::is_too_large(request) {
-            return route.too_large(now, &mut self.random);
-        }
-        let World { strict, choices, random, identity, rbac, arm, key_vaults, event_grid, .. } = self;
+        let World { strict, choices, random, identity, rbac, arm, dps, key_vaults, event_grid, .. } = self;
         let context = &mut Context {
             access: Access::new(identity, rbac),
             strict: *strict,
@@ -195,83 +222,38 @@ impl World {
             random,
             audience: event_grid,
         };
-        match route {
-            Route::Identity(route) => identity::handle(identity, route, request, now, context.random),
-            Route::Arm(route) => arm::handle(arm, route, request, context),
-            Route::KeyVault(route) => key_vault::handle(key_vaults, route, request, context),
-            Route::EventGridLink(name) => link::follow(&mut self.event_grid, name, request, now),
-            Route::Unknown => exchange::empty(StatusCode::NOT_FOUND),
+        match claim {
+            Claim::KeyVault(route) => key_vault::handle(key_vaults, route, request, task, context),
+            Claim::Identity(route) => identity::handle(identity, route, request, task, context),
+            Claim::Arm(route) => arm::handle(arm, &mut providers(dps), route, request, task, context),
+            Claim::EventGridLink(route) => link::handle(&mut self.event_grid, route, request, task, now),
+            Claim::Nobody(_) => exchange::empty(match task {
+                Task::Answer => StatusCode::NOT_FOUND,
+                Task::RefuseTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Task::Fail(status) => status,
+            }),
         }
     }
 }
 
-impl Route {
-    fn of(request: &Request) -> Route {
-        if let Some(route) = key_vault::Route::parse(request) {
-            Route::KeyVault(route)
-        } else if let Some(route) = identity::Route::parse(request) {
-            Route::Identity(route)
-        } else if let Some(route) = arm::Route::parse(request) {
-            Route::Arm(route)
-        } else if let Some(name) = link::subscription_named(request) {
-            Route::EventGridLink(name)
-        } else {
-            Route::Unknown
+impl Claim {
+    fn routed(&self) -> &dyn Routed {
+        match self {
+            Claim::KeyVault(route) => route,
+            Claim::Identity(route) => route,
+            Claim::Arm(route) => route,
+            Claim::EventGridLink(route) => route,
+            Claim::Nobody(unclaimed) => unclaimed,
         }
     }
+}
 
-    /// A call without a token asks a vault for the challenge, whatever else it asks for.
-    fn operation(&self, request: &Request) -> Operation {
-        match self {
-            Route::Identity(route) => route.operation(),
-            Route::Arm(route) => route.operation(),
-            Route::KeyVault(_) if !request.headers().contains_key(header::AUTHORIZATION) => {
-                Operation::VaultChallenge
-            }
-            Route::KeyVault(route) => route.operation(),
-            Route::EventGridLink(_) => Operation::ConfirmSubscription,
-            Route::Unknown => Operation::Unknown,
-        }
+impl Routed for Unclaimed {
+    fn operation(&self) -> Operation {
+        Operation::Unknown
     }
 
     fn object(&self) -> String {
-        match self {
-            Route::Identity(route) => route.object().to_owned(),
-            Route::Arm(route) => route.object(),
-            Route::KeyVault(route) => route.object(),
-            Route::EventGridLink(name) => name.clone(),
-            Route::Unknown => String::new(),
-        }
-    }
-
-    /// The id of the DPS certificate it is about, if it is about one.
-    fn certificate(&self) -> Option<&str> {
-        match self {
-            Route::Arm(route) => route.certificate_id(),
-            Route::Identity(_) | Route::KeyVault(_) | Route::EventGridLink(_) | Route::Unknown => None,
-        }
-    }
-
-    /// The refusal of a body that is too large, in the service's own form.
-    fn too_large(&self, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
-        match self {
-            Route::Arm(route) => arm::too_large(route, now, random),
-            Route::KeyVault(route) => key_vault::too_large(route, random),
-            Route::Identity(route) => {
-                let status = StatusCode::PAYLOAD_TOO_LARGE;
-                identity::refuse(route, status, "The request is too large.", now, random)
-            }
-            Route::EventGridLink(_) | Route::Unknown => exchange::empty(StatusCode::PAYLOAD_TOO_LARGE),
-        }
-    }
-
-    /// A failure on demand, in the service's own form.
-    fn failure(&self, status: StatusCode, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
-        match self {
-            Route::Arm(route) => arm::fault(route, status, now, random),
-            Route::KeyVault(route) => key_vault::fault(route, status, random),
-            Route::Identity(route) => identity::refuse(route, status, ON_DEMAND, now, random),
-            Route::EventGridLink(_) | Route::Unknown => exchange::empty(status),
-        }
+        String::new()
     }
 }

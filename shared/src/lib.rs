@@ -22,6 +22,7 @@ pub mod fingerprint;
 pub mod http_client;
 pub mod identity;
 pub mod leaf_key;
+pub mod limits;
 pub mod outcome;
 pub mod permissions;
 pub mod proof;

@@ -134,7 +134,7 @@ impl Cloud {
     /// Whether the registry shows it as verified; `None` when it is not there.
     pub(crate) fn is_verified(&self, name: &str) -> Option<bool> {
         self.emulator.look(|world, _| {
-            let certificate = world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
+            let certificate = world.dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
             certificate.map(|certificate| certificate.is_verified())
         })
     }

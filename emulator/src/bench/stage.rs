@@ -326,7 +326,7 @@ fn furnish(world: &mut World, scene: &Scene) -> Result<Vec<String>, BenchError> 
     }
     for instance in 0..scene.certificates.div_ceil(dps::LIMIT) {
         let group = group(instance % scene.processes);
-        world.arm.add_provisioning_service(SUBSCRIPTION, &group, &instance_name(instance));
+        world.add_provisioning_service(SUBSCRIPTION, &group, &instance_name(instance));
     }
     let root = match scene.family {
         Family::Rsa2048 => Authority::rsa_root("Benchmark"),

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use time::OffsetDateTime;
 
-use super::{client, is_due, outcome, unsent};
+use super::attempts::{is_due, outcome, unsent};
+use super::client;
 use crate::event_grid::{ANSWER_WITHIN, Attempt, Consent, Handshake, Provisioning};
 use crate::faults::Effect;
 use crate::journal::Entry;

@@ -4,12 +4,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::choices::{Choices, DeleteOfNothing, UnreadableCertificate};
-use crate::dps::answers::{self, Problem, View};
+use crate::dps::answers::{self, View};
 use crate::dps::api_version::ApiVersion;
+use crate::dps::certificates::{Certificate, Certificates, Judge};
 use crate::dps::etag::IfMatch;
 use crate::dps::mint::{Mint, Stamp};
+use crate::dps::problem::Problem;
 use crate::dps::upload::Upload;
-use crate::dps::{Certificate, Certificates, Judge};
 use crate::exchange::{self, Request, Response};
 
 /// What is asked, of which certificate.

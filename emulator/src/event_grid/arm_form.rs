@@ -11,8 +11,9 @@ use super::dead_letter::DeadLetterContainer;
 use super::endpoint::{DestinationKind, Endpoint};
 use super::event::Schema;
 use super::filter::Filter;
+use super::name::SubscriptionName;
 use super::schedule::RetryPolicy;
-use super::subscription::{InvalidSubscription, Scope, Subscription, SubscriptionName};
+use super::subscription::{InvalidSubscription, Scope, Subscription};
 
 impl Subscription {
     /// Reads the `properties` of an event subscription. `webhook_of` says where the function of a resource id is

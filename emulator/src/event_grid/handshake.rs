@@ -14,7 +14,8 @@ use url::Url;
 
 use super::delivery::{ORIGIN, notification};
 use super::event::{Schema, timestamp};
-use super::subscription::{Subscription, SubscriptionName};
+use super::name::SubscriptionName;
+use super::subscription::Subscription;
 use crate::exchange::Request;
 use crate::guid::guid;
 

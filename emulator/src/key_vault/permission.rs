@@ -22,7 +22,7 @@ impl Missing {
 
     /// What somebody without any right lacks.
     pub(super) fn at_all(route: &Route) -> Option<Missing> {
-        let action = data_action(route.operation())?;
+        let action = data_action(route.asked())?;
         Some(Missing { vault: route.vault.clone(), action, resource: resource_id(route) })
     }
 

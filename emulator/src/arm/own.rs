@@ -1,18 +1,23 @@
 //! What belongs to Azure Resource Manager itself: the tenant, subscriptions and resource groups. Only as much of them
-//! as a client needs to find its way to an instance.
+//! as a client needs to find its way to a provider's resource.
 
 use http::StatusCode;
 
-use crate::arm::answers::Problem;
-use crate::arm::resources::Arm;
-use crate::arm::route::{GroupId, READ_GROUP, Target};
-use crate::arm::{Visit, bodies};
-use crate::exchange::{self, Response};
+use crate::arm::bodies;
+use crate::arm::problem::{self, ArmProblem};
+use crate::arm::resources::{Arm, GroupId};
+use crate::arm::route::{READ_GROUP, Route, Target};
+use crate::exchange::{self, Request, Response};
 use crate::rbac::Rights;
 
-/// Answers what is above an instance.
-pub(super) fn answer(arm: &mut Arm, visit: &Visit<'_>, rights: Rights<'_>) -> Result<Response, Problem> {
-    let body = match (&visit.route.target, visit.route.method.as_str()) {
+/// Answers what is no provider's.
+pub(super) fn answer(
+    arm: &mut Arm,
+    route: &Route,
+    request: &Request,
+    rights: Rights<'_>,
+) -> Result<Response, ArmProblem> {
+    let body = match (&route.target, route.method.as_str()) {
         (Target::Tenants, "GET") => bodies::tenants(),
         (Target::Subscriptions, "GET") => {
             let seen = arm.subscriptions.iter().filter(|subscription| rights.reach(&subscription.path()));
@@ -25,17 +30,17 @@ pub(super) fn answer(arm: &mut Arm, visit: &Visit<'_>, rights: Rights<'_>) -> Re
             bodies::list(seen.map(|group| bodies::group(id, group)).collect())
         }
         (Target::ResourceGroup(id), "GET") => bodies::group(&id.subscription, arm.group(id)?),
-        (Target::ResourceGroup(id), "PUT") => return put_group(arm, visit, id),
-        _ => return Err(Problem::MethodNotAllowed(visit.route.method.clone())),
+        (Target::ResourceGroup(id), "PUT") => return put_group(arm, request, id),
+        _ => return Err(ArmProblem::MethodNotAllowed(route.method.clone())),
     };
     Ok(exchange::json(StatusCode::OK, &body))
 }
 
-fn put_group(arm: &mut Arm, visit: &Visit<'_>, id: &GroupId) -> Result<Response, Problem> {
-    let body = visit.json_body()?;
+fn put_group(arm: &mut Arm, request: &Request, id: &GroupId) -> Result<Response, ArmProblem> {
+    let body = problem::json_body(request)?;
     let location = body["location"].as_str().filter(|location| !location.is_empty());
-    let location = location.ok_or(Problem::LocationRequired)?;
-    let subscription = arm.subscription(&id.subscription)?;
+    let location = location.ok_or(ArmProblem::LocationRequired)?;
+    let subscription = arm.subscription_mut(&id.subscription)?;
     let (group, is_new) = subscription.group_or_new(&id.name, Some(location));
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(exchange::json(status, &bodies::group(&id.subscription, group)))

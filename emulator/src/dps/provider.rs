@@ -1,0 +1,107 @@
+//! DPS as a provider behind Azure Resource Manager.
+
+use http::StatusCode;
+
+use crate::arm::provider::{Claim, Place, Provider, ProviderProblem};
+use crate::arm::{ArmProblem, GroupId, Visit};
+use crate::context::Context;
+use crate::dps::api_version::{self, ApiVersion};
+use crate::dps::certificates::Judge;
+use crate::dps::endpoint::{Action, Call};
+use crate::dps::instance::InstanceId;
+use crate::dps::instances;
+use crate::dps::paths::{self, WRITE_CERTIFICATE};
+use crate::dps::problem::Problem;
+use crate::dps::state::Dps;
+use crate::exchange::Response;
+use crate::faults::{self, Effect};
+
+/// Who wrote when [`Effect::SomebodyElseWrites`] strikes; tells that event from the caller's own.
+pub const SOMEBODY_ELSE: &str = "00000000-0000-0000-0000-00000000e15e";
+
+impl Provider for Dps {
+    fn namespace(&self) -> &'static str {
+        paths::NAMESPACE
+    }
+
+    fn paths(&self) -> &'static [crate::arm::provider::Path] {
+        paths::PATHS
+    }
+
+    fn api_versions(&self, strict: bool) -> Vec<&'static str> {
+        api_version::supported(strict).collect()
+    }
+
+    fn answer(
+        &mut self,
+        claim: &Claim,
+        visit: &Visit<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Response, ArmProblem> {
+        let names: Vec<&str> = claim.names.iter().map(String::as_str).collect();
+        let group = match &claim.place {
+            Place::Subscription(id) => {
+                return instances::answer_of_subscription(self, claim, id, visit, context);
+            }
+            Place::ResourceGroup(group) => group,
+        };
+        let of = |name: &str| InstanceId { group: group.clone(), name: name.to_owned() };
+        let (instance, action) = match (claim.path.pattern, names.as_slice(), visit.method()) {
+            (paths::CERTIFICATES, [instance], "GET") => (instance, Action::List),
+            (paths::CERTIFICATE, [instance, name], "GET") => (instance, Action::Get(name)),
+            (paths::CERTIFICATE, [instance, name], "PUT") => (instance, Action::Put(name)),
+            (paths::CERTIFICATE, [instance, name], "DELETE") => (instance, Action::Delete(name)),
+            (paths::GENERATE_CODE, [instance, name], "POST") => (instance, Action::GenerateCode(name)),
+            (paths::VERIFY, [instance, name], "POST") => (instance, Action::Verify(name)),
+            _ => return instances::answer(self, claim, group, visit, context),
+        };
+        self.answer_of_certificate(group, &of(instance), action, visit, context)
+    }
+
+    fn failure(&self, status: StatusCode) -> Option<Box<dyn ProviderProblem>> {
+        (status == StatusCode::PRECONDITION_FAILED).then(|| Box::new(Problem::InvalidEtag) as _)
+    }
+}
+
+impl Dps {
+    /// Answers one of the six operations on certificates.
+    fn answer_of_certificate(
+        &mut self,
+        group: &GroupId,
+        id: &InstanceId,
+        action: Action<'_>,
+        visit: &Visit<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Response, ArmProblem> {
+        visit.group(group)?;
+        let now = context.now;
+        let (certificates, mint) = self.certificates(id, now)?;
+        let overtaken = context.effect == Some(Effect::SomebodyElseWrites)
+            && action
+                .certificate()
+                .is_some_and(|name| certificates.replace_with_itself(name, mint.stamp(now)));
+        let call = Call {
+            request: visit.request,
+            api_version: ApiVersion::new(visit.api_version),
+            instance: &id.path(),
+            strict: context.strict,
+            choices: context.choices,
+            judge: match context.effect {
+                Some(Effect::AcceptAnyProof) => Judge::Nobody,
+                _ => Judge::OpenSsl,
+            },
+            stamp: mint.stamp(now),
+        };
+        let mut result = call.carry_out(action, certificates, mint);
+        if context.effect == Some(Effect::StaleEtag)
+            && let Some(certificate) = action.certificate().and_then(|name| certificates.get(name))
+        {
+            let former = certificate.former_etag().as_str();
+            result = result.map(|response| faults::answers::with_etag(response, former));
+        }
+        if overtaken {
+            visit.announce(WRITE_CERTIFICATE, "PUT", SOMEBODY_ELSE, context);
+        }
+        Ok(result?)
+    }
+}
