@@ -5,11 +5,14 @@
 //! `gateway.rs`. Plain HTTP is let in: where TLS matters, the listener has seen to it already.
 
 mod bodies;
+mod claim;
 mod gateway;
+mod group;
 mod headers;
 mod own;
+mod path;
 mod problem;
-pub(crate) mod provider;
+mod provider;
 #[cfg(test)]
 mod rbac_tests;
 mod resources;
@@ -18,10 +21,14 @@ mod route;
 mod tests;
 mod visit;
 
-pub(crate) use gateway::handle;
+pub(crate) use claim::{Claim, Paths};
+pub(crate) use gateway::{handle, route};
+pub(crate) use group::GroupId;
 pub(crate) use headers::is_since_2025;
-pub(crate) use problem::ArmProblem;
+pub(crate) use path::{Below, Form, Path, Place, Verb, verb};
+pub(crate) use problem::{ArmProblem, ProviderProblem};
+pub(crate) use provider::Provider;
 pub use resources::Arm;
-pub(crate) use resources::{GroupId, ResourceGroup};
+pub(crate) use resources::ResourceGroup;
 pub use route::Route;
 pub(crate) use visit::Visit;

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use crate::access::Access;
 use crate::change::Audience;
 use crate::choices::Choices;
-use crate::faults::Effect;
+use crate::faults::Interference;
 
 /// Lent to a service for one request.
 pub(crate) struct Context<'w> {
@@ -15,8 +15,8 @@ pub(crate) struct Context<'w> {
     pub(crate) strict: bool,
     /// What to do where the service does one of two things.
     pub(crate) choices: Choices,
-    /// The fault that applies to this request.
-    pub(crate) effect: Option<Effect>,
+    /// What a fault makes the service do differently.
+    pub(crate) interference: Option<Interference>,
     /// The emulator's clock, read once.
     pub(crate) now: OffsetDateTime,
     /// Seeded; every draw counts.

@@ -11,7 +11,7 @@ mod handshakes;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
-use attempts::{is_due, outcome, unsent};
+use attempts::{is_due, loses_answer, outcome, unsent};
 
 use crate::event_grid::{ANSWER_WITHIN, Attempt, Delivery, LATE_ANSWER_WITHIN, Next};
 use crate::faults::Effect;
@@ -88,7 +88,7 @@ async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, f
         answer = &mut answer => answer.map_or_else(|attempt| attempt, |answer| Attempt::Answered(answer.status())),
         () = emulator.reaches(sent + ANSWER_WITHIN) => Attempt::TimedOut,
     };
-    let attempt = if fault == Some(Effect::ResetAfter) { Attempt::SocketError } else { attempt };
+    let attempt = if loses_answer(fault) { Attempt::SocketError } else { attempt };
     emulator.with(|world, now| settle(world, delivery.clone(), attempt, fault, (now, watch)));
     if attempt != Attempt::TimedOut {
         return;

@@ -26,6 +26,8 @@ mod upload;
 pub use certificates::{Certificate, Certificates};
 pub use etag::{Etag, IfMatch};
 pub use instance::ProvisioningService;
+#[cfg(test)]
+pub(crate) use paths::PATHS;
 pub(crate) use paths::is_certificate_id;
 pub use possession::Refusal;
 pub use problem::LIMIT;

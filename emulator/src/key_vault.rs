@@ -10,6 +10,7 @@
 mod answer;
 mod certificates;
 mod collection;
+mod content;
 mod creation;
 mod deleted;
 #[cfg(test)]
@@ -40,11 +41,10 @@ mod subject;
 mod testing;
 mod vault;
 mod vaults;
+mod visit;
 
 use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::Value;
-use time::OffsetDateTime;
 
 use self::answer::Answer;
 pub use self::import::{ContentType, Import};
@@ -56,8 +56,8 @@ use self::permission::Missing;
 pub use self::refusal::Refusal;
 use self::route::Call;
 pub use self::route::Route;
-use self::site::Site;
 pub use self::vaults::KeyVaults;
+use self::visit::Visit;
 use crate::callers::Principal;
 use crate::context::Context;
 use crate::exchange::{self, Request, Response};
@@ -96,33 +96,9 @@ pub(crate) fn handle(
 fn failure(route: &Route, status: StatusCode) -> Refusal {
     match Missing::at_all(route) {
         Some(missing) if status == StatusCode::FORBIDDEN => {
-            Refusal::forbidden_by_rbac(&missing, &Principal::function_app().into())
+            Refusal::forbidden_by_rbac(missing.message(&Principal::function_app().into()))
         }
         _ => Refusal::on_demand(status, &route.site),
-    }
-}
-
-/// One request inside the gate: what an answer may depend on besides the vault itself.
-struct Visit<'w> {
-    site: &'w Site,
-    request: &'w Request,
-    random: &'w mut fastrand::Rng,
-    now: OffsetDateTime,
-}
-
-impl Visit<'_> {
-    fn body(&self) -> Result<Value, Refusal> {
-        exchange::body_json(self.request)
-            .filter(Value::is_object)
-            .ok_or_else(|| Refusal::bad_parameter("The body must be a JSON object."))
-    }
-
-    fn stamp(&mut self) -> Stamp {
-        Stamp::new(self.now, self.random)
-    }
-
-    fn api_version(&self) -> String {
-        exchange::query(self.request, "api-version").unwrap_or_default()
     }
 }
 
@@ -140,7 +116,7 @@ fn answer(
         .map_err(|problem| Refusal::unauthorized(problem, &route.site))?;
     check_api_version(request)?;
     if let Some(missing) = Missing::of(route, context.access.rights(&caller)) {
-        return Err(Refusal::forbidden_by_rbac(&missing, &caller));
+        return Err(Refusal::forbidden_by_rbac(missing.message(&caller)));
     }
     let visit = &mut Visit { site: &route.site, request, random: context.random, now };
     match &route.call {
@@ -148,10 +124,12 @@ fn answer(
         Some(Call::Keys(call)) => keys::answer(vault, call, visit).map(Answer::Done),
         Some(Call::Secrets(call)) => secrets::answer(vault, call, visit).map(Answer::Done),
         Some(Call::Deleted(Kind::Certificate, call)) => {
-            deleted::answer::<certificates::Certificate>(vault, call, visit)
+            deleted::answer(vault, |vault| &vault.certificates, call, visit)
         }
-        Some(Call::Deleted(Kind::Key, call)) => deleted::answer::<keys::Key>(vault, call, visit),
-        Some(Call::Deleted(Kind::Secret, call)) => deleted::answer::<secrets::Secret>(vault, call, visit),
+        Some(Call::Deleted(Kind::Key, call)) => deleted::answer(vault, |vault| &vault.keys, call, visit),
+        Some(Call::Deleted(Kind::Secret, call)) => {
+            deleted::answer(vault, |vault| &vault.secrets, call, visit)
+        }
         None if Call::allows_another_method(request) => Err(Refusal::method_not_allowed(request.method())),
         None => Err(Refusal::not_emulated(request.method(), request.uri().path())),
     }

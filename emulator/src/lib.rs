@@ -47,5 +47,5 @@ pub mod tls;
 pub mod up;
 pub mod world;
 
-pub use running::Emulator;
+pub use running::{Emulator, FaultGuard};
 pub use world::World;

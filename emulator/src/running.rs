@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::exchange::{Request, Response};
+use crate::faults::Fault;
 use crate::reply::Reply;
 use crate::stopwatch::Stopwatch;
 use crate::world::World;
@@ -70,6 +71,20 @@ impl Emulator {
         let result = look(&mut self.world(), self.now());
         self.0.changed.send_replace(());
         result
+    }
+
+    /// Adds a rule that stays in force for as long as the guard is kept: `let _fault = emulator.fault(…)`.
+    ///
+    /// # Panics
+    ///
+    /// When the rule could never apply, or an earlier one leaves it no call.
+    #[track_caller]
+    pub fn fault(&self, fault: Fault) -> FaultGuard {
+        let added = self.with(|world, _| world.faults.try_add(fault.clone()).map(|rule| rule.id()));
+        match added {
+            Ok(id) => FaultGuard { emulator: self.clone(), id, fault },
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Looks at the world at this moment without waking anybody.
@@ -193,6 +208,21 @@ impl Emulator {
     }
 }
 
+/// Keeps a rule in force until it is dropped; see [`Emulator::fault`].
+#[must_use = "the rule ends at once unless the guard is kept: `let _fault = …`"]
+#[derive(Debug)]
+pub struct FaultGuard {
+    emulator: Emulator,
+    id: u64,
+    fault: Fault,
+}
+
+impl Drop for FaultGuard {
+    fn drop(&mut self) {
+        self.emulator.with(|world, _| world.faults.withdraw(self.id, &self.fault));
+    }
+}
+
 fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -203,6 +233,31 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::faults::{Calls, Effect};
+    use crate::operation::Operation;
+
+    #[test]
+    fn a_rule_ends_when_its_guard_is_dropped_and_no_other_rule_does() {
+        let emulator = Emulator::new(World::empty(1));
+        let silence = || Fault {
+            operation: Operation::GetSecret,
+            object: None,
+            calls: Calls::First(1),
+            effect: Effect::Silence,
+        };
+        let ids = || emulator.look(|world, _| world.faults.rules().map(|rule| rule.id()).collect::<Vec<_>>());
+        let first = emulator.fault(silence());
+        let _second = emulator.fault(silence());
+        drop(first);
+        assert_eq!(ids(), [2]);
+
+        let forgotten = emulator.fault(silence());
+        emulator.reset(None);
+        let html = Fault { effect: Effect::Html, ..silence() };
+        emulator.with(|world, _| (0..3).for_each(|_| world.faults.add(html.clone())));
+        drop(forgotten);
+        assert_eq!(ids(), [1, 2, 3], "a reset has given the ids to other rules");
+    }
 
     #[tokio::test]
     async fn a_moment_is_reached_when_the_clock_is_moved_there_or_gets_there() {

@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::access::Access;
-use crate::arm::provider::Provider;
-use crate::arm::{self, Arm};
+use crate::arm::{self, Arm, Provider};
 use crate::choices::Choices;
 use crate::context::Context;
 use crate::dps::Dps;
 use crate::event_grid::{EventGrid, link};
 use crate::exchange::{self, Request, Response};
-use crate::faults::{Effect, Faults, answers};
+use crate::faults::{Effect, Faults, Instead, Interference, Place, Wire, answers};
 use crate::identity::{self, Identity};
 use crate::journal::{Entry, Journal};
 use crate::key_vault::{self, KeyVaults};
@@ -140,7 +139,7 @@ impl World {
         let claim = self.claim(request);
         let (operation, object) = (claim.routed().operation(), claim.routed().object());
         let fault = self.faults.strike(operation, &object);
-        let reply = self.meet(fault, &claim, request, now);
+        let reply = self.answer(fault, &claim, request, now);
         let answered = |response| claim.routed().operation_answered(response);
         let operation = reply.response().map_or(operation, answered);
         self.journal.write(Entry {
@@ -161,7 +160,7 @@ impl World {
             Claim::KeyVault(route)
         } else if let Some(route) = identity::Route::parse(request) {
             Claim::Identity(route)
-        } else if let Some(route) = arm::Route::parse(request, &providers(&mut self.dps)) {
+        } else if let Some(route) = arm::route(request, &providers(&mut self.dps)) {
             Claim::Arm(route)
         } else if let Some(route) = link::Route::parse(request) {
             Claim::EventGridLink(route)
@@ -170,36 +169,45 @@ impl World {
         }
     }
 
-    fn meet(
+    /// Answers as the service does, unless a fault applies.
+    fn answer(
         &mut self,
         fault: Option<Effect>,
         claim: &Claim,
         request: &Request,
         now: OffsetDateTime,
     ) -> Reply {
-        let mut serve = |task| self.serve(claim, request, task, fault, now);
-        let response = match fault {
-            Some(Effect::Silence) => return Reply::Silence,
-            Some(Effect::ResetBefore) => return Reply::Reset,
-            Some(Effect::Html) => answers::html(),
-            Some(Effect::Answer(status)) => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                serve(Task::Fail(status))
-            }
-            Some(Effect::Throttle { retry_after }) => {
-                let mut response = serve(Task::Fail(StatusCode::TOO_MANY_REQUESTS));
-                answers::set_retry_after(&mut response, retry_after);
-                response
-            }
-            _ if exchange::is_too_large(request) => serve(Task::RefuseTooLarge),
-            _ => serve(Task::Answer),
-        };
-        match fault {
-            Some(Effect::ResetAfter) => Reply::Reset,
-            Some(Effect::Delay(time)) => Reply::AnswerAfter(time, response),
-            Some(Effect::Truncated) => Reply::half(response),
-            Some(Effect::WrongShape) => Reply::Answer(answers::another_shape()),
-            _ => Reply::Answer(response),
+        let task = if exchange::is_too_large(request) { Task::RefuseTooLarge } else { Task::Answer };
+        let mut serve = |task, interference| self.serve(claim, request, task, interference, now);
+        match fault.map(Effect::place) {
+            None => Reply::Answer(serve(task, None)),
+            Some(Place::Within(interference)) => Reply::Answer(serve(task, Some(interference))),
+            Some(Place::Instead(instead)) => Reply::Answer(match instead {
+                Instead::Failure(status) => {
+                    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                    serve(Task::Fail(status), None)
+                }
+                Instead::Throttle { retry_after } => {
+                    let mut response = serve(Task::Fail(StatusCode::TOO_MANY_REQUESTS), None);
+                    answers::set_retry_after(&mut response, retry_after);
+                    response
+                }
+                Instead::Page => answers::html(),
+                Instead::AnotherShape => {
+                    serve(task, None);
+                    answers::another_shape()
+                }
+            }),
+            Some(Place::OnTheWire(wire)) => match wire {
+                Wire::Silence => Reply::Silence,
+                Wire::ResetBefore => Reply::Reset,
+                Wire::ResetAfter => {
+                    serve(task, None);
+                    Reply::Reset
+                }
+                Wire::Delay(time) => Reply::AnswerAfter(time, serve(task, None)),
+                Wire::Truncated => Reply::half(serve(task, None)),
+            },
         }
     }
 
@@ -209,7 +217,7 @@ impl World {
         claim: &Claim,
         request: &Request,
         task: Task,
-        fault: Option<Effect>,
+        interference: Option<Interference>,
         now: OffsetDateTime,
     ) -> Response {
         let World { strict, choices, random, identity, rbac, arm, dps, key_vaults, event_grid, .. } = self;
@@ -217,7 +225,7 @@ impl World {
             access: Access::new(identity, rbac),
             strict: *strict,
             choices: *choices,
-            effect: fault,
+            interference,
             now,
             random,
             audience: event_grid,

@@ -2,6 +2,7 @@
 
 use http::{StatusCode, header};
 
+use crate::arm::claim::Paths;
 use crate::arm::problem::{self, ArmProblem};
 use crate::arm::provider::Provider;
 use crate::arm::resources::Arm;
@@ -13,6 +14,13 @@ use crate::context::Context;
 use crate::exchange::{self, Request, Response};
 use crate::rbac::Rights;
 use crate::service::{ON_DEMAND, Task};
+
+/// Finds out whether a request is for ARM or one of these providers, and what it is about.
+pub(crate) fn route(request: &Request, providers: &[&mut dyn Provider]) -> Option<Route> {
+    let paths: Vec<Paths> =
+        providers.iter().map(|provider| (provider.namespace(), provider.paths())).collect();
+    Route::parse(request, &paths)
+}
 
 /// Does what it is told about a request to ARM or to one of these providers.
 pub(crate) fn handle(

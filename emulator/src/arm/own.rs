@@ -4,8 +4,9 @@
 use http::StatusCode;
 
 use crate::arm::bodies;
+use crate::arm::group::GroupId;
 use crate::arm::problem::{self, ArmProblem};
-use crate::arm::resources::{Arm, GroupId};
+use crate::arm::resources::Arm;
 use crate::arm::route::{READ_GROUP, Route, Target};
 use crate::exchange::{self, Request, Response};
 use crate::rbac::Rights;

@@ -4,15 +4,22 @@
 //! the case of DPS flat and with a number. Clients have to read both, so both come from where they would really come
 //! from.
 
+use std::fmt;
+
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::arm::provider::ProviderProblem;
-use crate::arm::resources::GroupId;
+use crate::arm::group::GroupId;
 use crate::callers::{Caller, TokenProblem};
 use crate::exchange::{self, Request, Response};
 use crate::names::TENANT;
+
+/// An error that a provider puts into words itself. The gateway hands it on as it is.
+pub(crate) trait ProviderProblem: fmt::Debug + fmt::Display + Send + Sync {
+    /// The answer that says so.
+    fn answer(&self, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response;
+}
 
 /// Why a request fails. Codes and texts are those quoted of ARM, unless the variant says "chosen".
 #[derive(Debug, thiserror::Error)]

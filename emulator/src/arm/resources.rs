@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arm::group::GroupId;
 use crate::arm::problem::ArmProblem;
 
 /// Subscriptions and resource groups.
@@ -20,13 +21,6 @@ pub(crate) struct Subscription {
 pub(crate) struct ResourceGroup {
     pub(crate) name: String,
     pub(crate) location: String,
-}
-
-/// A resource group of a subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GroupId {
-    pub(crate) subscription: String,
-    pub(crate) name: String,
 }
 
 /// Where a resource is created when nobody says where.
@@ -107,19 +101,6 @@ impl ResourceGroup {
     /// Its id in this subscription.
     pub(crate) fn id(&self, subscription: &str) -> GroupId {
         GroupId { subscription: subscription.to_owned(), name: self.name.clone() }
-    }
-}
-
-impl GroupId {
-    /// `/subscriptions/…/resourceGroups/…`
-    pub(crate) fn path(&self) -> String {
-        format!("/subscriptions/{}/resourceGroups/{}", self.subscription, self.name)
-    }
-
-    /// Whether it is the same group.
-    pub(crate) fn is(&self, other: &GroupId) -> bool {
-        self.subscription.eq_ignore_ascii_case(&other.subscription)
-            && self.name.eq_ignore_ascii_case(&other.name)
     }
 }
 

@@ -4,8 +4,9 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::arm::provider::{Claim, Form, Provider};
-use crate::arm::resources::GroupId;
+use crate::arm::claim::{Claim, Paths};
+use crate::arm::group::GroupId;
+use crate::arm::path::Form;
 use crate::change::ArmOperation;
 use crate::context::Context;
 use crate::exchange::Request;
@@ -45,7 +46,7 @@ pub(crate) const READ_GROUP: &str = "Microsoft.Resources/subscriptions/resourceG
 
 impl Route {
     /// `None` if the path is nothing of ARM's.
-    pub(crate) fn parse(request: &Request, providers: &[&mut dyn Provider]) -> Option<Route> {
+    pub(crate) fn parse(request: &Request, providers: &[Paths]) -> Option<Route> {
         let mut segments = Vec::new();
         // Empty segments are skipped: clients put together an endpoint with and without a slash at its end.
         for segment in request.uri().path().split('/').filter(|segment| !segment.is_empty()) {
@@ -157,7 +158,7 @@ fn event_type(action: &str) -> Option<&'static str> {
 }
 
 impl Target {
-    fn parse(segments: &[String], providers: &[&mut dyn Provider]) -> Option<Target> {
+    fn parse(segments: &[String], providers: &[Paths]) -> Option<Target> {
         let lower: Vec<String> = segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
         let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
         let at = |position: usize| segments[position].clone();
@@ -181,14 +182,14 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::dps::Dps;
+    use crate::dps;
 
     const INSTANCE: &str =
         "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Devices/provisioningServices/dps";
 
     fn route(method: &str, path: &str) -> Option<Route> {
         let request = http::Request::builder().method(method).uri(path).body(Bytes::new()).unwrap();
-        Route::parse(&request, &[&mut Dps::default()])
+        Route::parse(&request, &[dps::PATHS])
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use http::header;
 use serde_json::Value;
 
+use crate::arm::group::GroupId;
 use crate::arm::problem::{self, ArmProblem};
-use crate::arm::resources::{Arm, GroupId, ResourceGroup};
+use crate::arm::resources::{Arm, ResourceGroup};
 use crate::arm::route::Route;
 use crate::context::Context;
 use crate::exchange::{self, Request, Response};

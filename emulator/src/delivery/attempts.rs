@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use crate::Emulator;
 use crate::event_grid::Attempt;
-use crate::faults::Effect;
+use crate::faults::{Effect, Outgoing};
 
 /// Whether something is due. Taking counts as a change even when there is nothing to take, so look first.
 pub(super) fn is_due(emulator: &Emulator) -> bool {
@@ -14,15 +14,20 @@ pub(super) fn is_due(emulator: &Emulator) -> bool {
 
 /// What comes of a request that a fault keeps from being sent; nothing if it is sent.
 pub(super) fn unsent(fault: Effect) -> Option<Attempt> {
-    match fault {
-        Effect::Answer(status) => {
+    match fault.outgoing() {
+        Some(Outgoing::Answered(status)) => {
             Some(StatusCode::from_u16(status).map_or(Attempt::SocketError, Attempt::Answered))
         }
         // Nobody waits to see that nothing comes.
-        Effect::Silence => Some(Attempt::TimedOut),
-        Effect::ResetBefore => Some(Attempt::SocketError),
-        _ => None,
+        Some(Outgoing::Unanswered) => Some(Attempt::TimedOut),
+        Some(Outgoing::NotMade) => Some(Attempt::SocketError),
+        Some(Outgoing::AnswerLost) | None => None,
     }
+}
+
+/// Whether a fault loses the answer to a request that is sent.
+pub(super) fn loses_answer(fault: Option<Effect>) -> bool {
+    fault.and_then(Effect::outgoing) == Some(Outgoing::AnswerLost)
 }
 
 /// What a status does not say.

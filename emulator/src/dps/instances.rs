@@ -6,8 +6,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::arm::provider::Claim;
-use crate::arm::{ArmProblem, GroupId, ResourceGroup, Visit};
+use crate::arm::{ArmProblem, Claim, GroupId, ResourceGroup, Visit};
 use crate::context::Context;
 use crate::dps::api_version::ApiVersion;
 use crate::dps::bodies;

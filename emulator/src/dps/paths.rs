@@ -1,10 +1,10 @@
 //! Every path DPS answers, with the actions roles and events know, and the names the journal and faults know.
 
-use crate::arm::provider::{Below, Form, Path, Verb, verb};
+use crate::arm::{Below, Form, Path, Paths, Verb, verb};
 use crate::operation::Operation;
 
 /// Where DPS is in Azure Resource Manager.
-pub(super) const NAMESPACE: &str = "Microsoft.Devices";
+const NAMESPACE: &str = "Microsoft.Devices";
 
 pub(super) const INSTANCES: &str = "provisioningServices";
 pub(super) const INSTANCE: &str = "provisioningServices/{}";
@@ -28,7 +28,10 @@ const OF_SERVICES: &str = "provisioningServices/certificates";
 /// An operation that is asked about needs a token and no role.
 const ASK: &[Verb] = &[Verb { method: "GET", action: None, operation: Operation::Arm }];
 
-pub(super) const PATHS: &[Path] = &[
+/// The namespace, and every path in it.
+pub(crate) const PATHS: Paths = (NAMESPACE, ALL);
+
+const ALL: &[Path] = &[
     Path {
         below: Below::Subscription,
         pattern: INSTANCES,
@@ -129,6 +132,6 @@ pub(super) const PATHS: &[Path] = &[
 /// Whether this is the id of a DPS certificate.
 pub(crate) fn is_certificate_id(id: &str) -> bool {
     let segments: Vec<String> = id.split('/').skip(1).map(str::to_owned).collect();
-    let mut certificates = PATHS.iter().filter(|path| path.pattern == CERTIFICATE);
+    let mut certificates = ALL.iter().filter(|path| path.pattern == CERTIFICATE);
     certificates.any(|path| path.matches(NAMESPACE, &segments).is_some())
 }

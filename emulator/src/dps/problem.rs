@@ -9,7 +9,7 @@ use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::arm::provider::ProviderProblem;
+use crate::arm::ProviderProblem;
 use crate::dps::possession::Refusal;
 use crate::exchange::{self, Response};
 use crate::guid::guid;

@@ -2,8 +2,7 @@
 
 use http::StatusCode;
 
-use crate::arm::provider::{Claim, Place, Provider, ProviderProblem};
-use crate::arm::{ArmProblem, GroupId, Visit};
+use crate::arm::{ArmProblem, Claim, GroupId, Path, Place, Provider, ProviderProblem, Visit};
 use crate::context::Context;
 use crate::dps::api_version::{self, ApiVersion};
 use crate::dps::certificates::Judge;
@@ -14,18 +13,18 @@ use crate::dps::paths::{self, WRITE_CERTIFICATE};
 use crate::dps::problem::Problem;
 use crate::dps::state::Dps;
 use crate::exchange::Response;
-use crate::faults::{self, Effect};
+use crate::faults::{Interference, answers};
 
-/// Who wrote when [`Effect::SomebodyElseWrites`] strikes; tells that event from the caller's own.
+/// Who wrote when [`Effect::SomebodyElseWrites`](crate::faults::Effect::SomebodyElseWrites) applies; tells that event from the caller's own.
 pub const SOMEBODY_ELSE: &str = "00000000-0000-0000-0000-00000000e15e";
 
 impl Provider for Dps {
     fn namespace(&self) -> &'static str {
-        paths::NAMESPACE
+        paths::PATHS.0
     }
 
-    fn paths(&self) -> &'static [crate::arm::provider::Path] {
-        paths::PATHS
+    fn paths(&self) -> &'static [Path] {
+        paths::PATHS.1
     }
 
     fn api_versions(&self, strict: bool) -> Vec<&'static str> {
@@ -75,8 +74,9 @@ impl Dps {
     ) -> Result<Response, ArmProblem> {
         visit.group(group)?;
         let now = context.now;
+        let meddling = Meddling::of(context.interference);
         let (certificates, mint) = self.certificates(id, now)?;
-        let overtaken = context.effect == Some(Effect::SomebodyElseWrites)
+        let overtaken = meddling.somebody_else_writes
             && action
                 .certificate()
                 .is_some_and(|name| certificates.replace_with_itself(name, mint.stamp(now)));
@@ -86,22 +86,38 @@ impl Dps {
             instance: &id.path(),
             strict: context.strict,
             choices: context.choices,
-            judge: match context.effect {
-                Some(Effect::AcceptAnyProof) => Judge::Nobody,
-                _ => Judge::OpenSsl,
-            },
+            judge: meddling.judge,
             stamp: mint.stamp(now),
         };
         let mut result = call.carry_out(action, certificates, mint);
-        if context.effect == Some(Effect::StaleEtag)
+        if meddling.stale_etag
             && let Some(certificate) = action.certificate().and_then(|name| certificates.get(name))
         {
             let former = certificate.former_etag().as_str();
-            result = result.map(|response| faults::answers::with_etag(response, former));
+            result = result.map(|response| answers::with_etag(response, former));
         }
         if overtaken {
             visit.announce(WRITE_CERTIFICATE, "PUT", SOMEBODY_ELSE, context);
         }
         Ok(result?)
+    }
+}
+
+/// What a fault makes of an operation on a certificate.
+struct Meddling {
+    somebody_else_writes: bool,
+    stale_etag: bool,
+    judge: Judge,
+}
+
+impl Meddling {
+    fn of(interference: Option<Interference>) -> Meddling {
+        let none = Meddling { somebody_else_writes: false, stale_etag: false, judge: Judge::OpenSsl };
+        match interference {
+            None => none,
+            Some(Interference::SomebodyElseWrites) => Meddling { somebody_else_writes: true, ..none },
+            Some(Interference::StaleEtag) => Meddling { stale_etag: true, ..none },
+            Some(Interference::AcceptAnyProof) => Meddling { judge: Judge::Nobody, ..none },
+        }
     }
 }

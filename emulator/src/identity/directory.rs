@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::callers::{OPERATOR_SECRET, Principal};
 use crate::exchange::Request;
 use crate::hidden::Hidden;
-use crate::identity::parameter;
+use crate::identity::wire::parameter;
 use crate::stored;
 
 /// Everybody who can get a token.

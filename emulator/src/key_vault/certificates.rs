@@ -9,40 +9,23 @@ use http::Method;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::collection::Collection;
-use super::creation;
-use super::import::{ContentType, Import};
+use super::content::Certificate;
+use super::import::Import;
 use super::kind::Kind;
 use super::object::{Changes, Stored, Target, Version};
 use super::refusal::Refusal;
 use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, deleted, making, paging, policy};
+use super::visit::Visit;
+use super::{deleted, making, paging, policy};
 use crate::jose;
 use crate::operation::Operation;
-use crate::stored;
-
-/// A certificate whose key and secret are kept under the same name and version.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Certificate {
-    #[serde(with = "stored::certificate")]
-    pub(super) leaf: X509,
-    pub(super) exportable: bool,
-    pub(super) secret_type: ContentType,
-    /// How it was made, if it was made here.
-    pub(super) request: Option<creation::Request>,
-}
 
 impl Stored for Certificate {
     const KIND: Kind = Kind::Certificate;
-
-    fn collection(vault: &Vault) -> &Collection<Certificate> {
-        &vault.certificates
-    }
 
     fn is_managed(&self) -> bool {
         false
@@ -158,7 +141,7 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
             vault.update_certificate(target, Changes::read(&visit.body()?)?, visit.now)?;
             bundle(vault, target, visit)
         }
-        Call::Delete(name) => deleted::delete::<Certificate>(vault, name, visit),
+        Call::Delete(name) => deleted::delete(vault, |vault| &vault.certificates, name, visit),
     };
     body.map(Answer::Done)
 }

@@ -5,11 +5,10 @@
 
 use http::Method;
 use openssl::pkey::{PKey, Private};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::collection::Collection;
+use super::content::Key;
 use super::key_operation::KeyOperation;
 use super::kind::Kind;
 use super::new_key::NewKey;
@@ -18,30 +17,14 @@ use super::refusal::Refusal;
 use super::signing::Algorithm;
 use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, deleted, paging};
-use crate::hidden::Hidden;
+use super::visit::Visit;
+use super::{deleted, paging};
 use crate::jose;
 use crate::jwk;
 use crate::operation::Operation;
-use crate::stored;
-
-/// A private key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Key {
-    #[serde(with = "stored::private_key")]
-    pub(super) private: Hidden<PKey<Private>>,
-    pub(super) operations: Vec<KeyOperation>,
-    pub(super) exportable: bool,
-    /// Whether it belongs to the certificate of the same name.
-    pub(super) managed: bool,
-}
 
 impl Stored for Key {
     const KIND: Kind = Kind::Key;
-
-    fn collection(vault: &Vault) -> &Collection<Key> {
-        &vault.keys
-    }
 
     fn is_managed(&self) -> bool {
         self.managed
@@ -142,7 +125,7 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
             let (name, version) = vault.keys.find(target)?;
             sign(name, version, visit)
         }
-        Call::Delete(name) => deleted::delete::<Key>(vault, name, visit),
+        Call::Delete(name) => deleted::delete(vault, |vault| &vault.keys, name, visit),
     }
 }
 

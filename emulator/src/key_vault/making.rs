@@ -5,13 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use super::Visit;
 use super::answer::Answer;
 use super::creation::Creation;
 use super::kind::Kind;
 use super::object::hex_id;
 use super::refusal::Refusal;
 use super::vault::Vault;
+use super::visit::Visit;
 
 /// The service answers that it has begun and is done some seconds later. Here it is done when it says so: the next
 /// look shows it. The first answer still has to be that of the service, because the Python SDK shows no certificate

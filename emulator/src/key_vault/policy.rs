@@ -7,7 +7,7 @@ use openssl::error::ErrorStack;
 use openssl::x509::{X509, X509ExtendedKeyUsage};
 use serde_json::{Value, json};
 
-use super::certificates::Certificate;
+use super::content::Certificate;
 use super::key_usage::Usage;
 use super::object::Version;
 use super::subject;

@@ -9,18 +9,16 @@ use openssl::x509::X509Ref;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::certificates::Certificate;
 use super::collection::Collection;
+use super::content::{Certificate, Key, Secret};
 use super::creation::{self, Creation};
 use super::import::{ContentType, Import, KeyPair};
 use super::key_operation::KeyOperation;
-use super::keys::Key;
 use super::kind::Kind;
 use super::new_key::NewKey;
 use super::new_secret::NewSecret;
 use super::object::{Changes, Stamp, Target};
 use super::refusal::Refusal;
-use super::secrets::Secret;
 use crate::hidden::Hidden;
 
 const SECONDS_A_DAY: i64 = 86_400;
