@@ -22,12 +22,12 @@ mod tests;
 mod visit;
 
 pub(crate) use claim::{Claim, Paths};
-pub(crate) use gateway::{handle, route};
+pub(crate) use gateway::{Rest, finish, handle, route};
 pub(crate) use group::GroupId;
 pub(crate) use headers::is_since_2025;
 pub(crate) use path::{Below, Form, Path, Place, Verb, verb};
 pub(crate) use problem::{ArmProblem, ProviderProblem};
-pub(crate) use provider::Provider;
+pub(crate) use provider::{Provider, ProviderAnswer};
 pub use resources::Arm;
 pub(crate) use resources::ResourceGroup;
 pub use route::Route;

@@ -46,7 +46,8 @@ mod visit;
 use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use self::answer::Answer;
+pub(crate) use self::answer::Rest;
+use self::answer::{Answer, Done};
 pub use self::import::{ContentType, Import};
 pub use self::key_operation::KeyOperation;
 use self::kind::Kind;
@@ -62,7 +63,7 @@ use crate::callers::Principal;
 use crate::context::Context;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
-use crate::service::Task;
+use crate::service::{self, Task};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
@@ -76,19 +77,44 @@ pub(crate) fn handle(
     request: &Request,
     task: Task,
     context: &mut Context<'_>,
-) -> Response {
+) -> service::Answer<Rest> {
     let result = match task {
-        Task::Answer => answer(vaults, route, request, context),
+        Task::Answer => match answer(vaults, route, request, context) {
+            Ok(Answer::Later(work)) => return service::Answer::Later(work),
+            Ok(Answer::Done(done)) => Ok(done),
+            Err(refusal) => Err(refusal),
+        },
         Task::RefuseTooLarge => Err(Refusal::too_large()),
         Task::Fail(status) => Err(failure(route, status)),
     };
     let mut response = respond(route, result, context.random);
-    if task == Task::Answer
-        && let Some(id) = request.headers().get(CLIENT_REQUEST_ID)
-    {
+    if task == Task::Answer {
+        repeat_client_request_id(request, &mut response);
+    }
+    service::Answer::Ready(response)
+}
+
+/// Finishes an answer whose work is done.
+pub(crate) fn finish(
+    vaults: &mut KeyVaults,
+    rest: Rest,
+    route: &Route,
+    request: &Request,
+    context: &mut Context<'_>,
+) -> Response {
+    let now = context.now;
+    let result = vaults.vault(&route.vault, now).and_then(|vault| {
+        rest.finish(vault, &mut Visit { site: &route.site, request, random: context.random, now })
+    });
+    let mut response = respond(route, result, context.random);
+    repeat_client_request_id(request, &mut response);
+    response
+}
+
+fn repeat_client_request_id(request: &Request, response: &mut Response) {
+    if let Some(id) = request.headers().get(CLIENT_REQUEST_ID) {
         response.headers_mut().insert(CLIENT_REQUEST_ID, id.clone());
     }
-    response
 }
 
 /// A failure on demand, in the vault's own form. A 429 carries no `Retry-After`, and a 401 carries the
@@ -121,8 +147,8 @@ fn answer(
     let visit = &mut Visit { site: &route.site, request, random: context.random, now };
     match &route.call {
         Some(Call::Certificates(call)) => certificates::answer(vault, call, visit),
-        Some(Call::Keys(call)) => keys::answer(vault, call, visit).map(Answer::Done),
-        Some(Call::Secrets(call)) => secrets::answer(vault, call, visit).map(Answer::Done),
+        Some(Call::Keys(call)) => keys::answer(vault, call, visit),
+        Some(Call::Secrets(call)) => secrets::answer(vault, call, visit).map(Answer::from),
         Some(Call::Deleted(Kind::Certificate, call)) => {
             deleted::answer(vault, |vault| &vault.certificates, call, visit)
         }
@@ -154,9 +180,9 @@ fn check_api_version(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn respond(route: &Route, result: Result<Answer, Refusal>, random: &mut fastrand::Rng) -> Response {
+fn respond(route: &Route, result: Result<Done, Refusal>, random: &mut fastrand::Rng) -> Response {
     let mut response = match result {
-        Ok(answer) => answer.into_response(),
+        Ok(done) => done.into_response(),
         Err(refusal) => exchange::json(refusal.status(), &refusal.body()),
     };
     let unauthorized = response.status() == StatusCode::UNAUTHORIZED;

@@ -19,10 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
-use crate::control::Control;
 use crate::reply::Reply;
 use crate::running::Emulator;
-use crate::{exact_sleep, exchange, page};
+use crate::{exact_sleep, exchange};
 
 /// How much of a body that is too large is read, to be thrown away.
 const PATIENCE: usize = 64 << 20;
@@ -44,10 +43,9 @@ pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: E
     .await
 }
 
-/// Serves the identity endpoint, the control API and the page, for ever.
-pub async fn serve_plain(listener: TcpListener, control: Control) {
-    let emulator = control.emulator().clone();
-    let services = services(emulator.clone()).merge(control.routes()).merge(page::routes(&control));
+/// Serves everything in the clear, and what it is handed besides, for ever.
+pub async fn serve_plain(listener: TcpListener, emulator: Emulator, besides: Router) {
+    let services = services(emulator.clone()).merge(besides);
     accept(listener, emulator, |connection| hangup::serve(connection, services.clone())).await
 }
 
@@ -63,7 +61,7 @@ async fn answer(State(emulator): State<Emulator>, request: axum::extract::Reques
         // The caller has gone away.
         Err(_) => return hangup::at_once(),
     };
-    let reply = emulator.reply(&request);
+    let reply = emulator.answer(request).await;
     match reply {
         Reply::Answer(response) => response.map(Body::from),
         Reply::AnswerAfter(time, response) => {

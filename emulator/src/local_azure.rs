@@ -18,6 +18,7 @@ use crate::functions_host::{App, FunctionsHost, HostError};
 use crate::identity::APP_HEADER;
 use crate::listener;
 use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT};
+use crate::page;
 use crate::running::Emulator;
 use crate::tls::ServerIdentity;
 use crate::world::World;
@@ -148,7 +149,8 @@ impl LocalAzure {
         let control = Control::at(Arc::clone(&site), emulator.clone());
         let mut servers = JoinSet::new();
         servers.spawn(listener::serve_tls(services, server_identity.acceptor()?, emulator.clone()));
-        servers.spawn(listener::serve_plain(identity, control.clone()));
+        let besides = control.routes().merge(page::routes(&control));
+        servers.spawn(listener::serve_plain(identity, emulator.clone(), besides));
         servers.spawn(delivery::run(emulator.clone()));
         if let Some(folder) = dead_letters {
             servers.spawn(delivery::dead_letters::write(emulator.clone(), folder));

@@ -35,5 +35,16 @@ pub(crate) enum Task {
     Fail(StatusCode),
 }
 
+/// What a service makes of a request; `R` is how it goes on once its work is done.
+pub(crate) enum Answer<R> {
+    /// The answer.
+    Ready(Response),
+    /// Everything is decided and drawn, and the answer needs work first.
+    Later(Work<R>),
+}
+
+/// Takes long (makes a key, signs, checks a signature) and touches no state, so that nobody else has to wait for it.
+pub(crate) type Work<R> = Box<dyn FnOnce() -> R + Send>;
+
 /// What a failure on demand says where the service says nothing of its own.
 pub(crate) const ON_DEMAND: &str = "The emulator was asked for this failure.";

@@ -21,7 +21,7 @@ use crate::key_vault::{self, KeyVaults};
 use crate::operation::Operation;
 use crate::rbac::Rbac;
 use crate::reply::Reply;
-use crate::service::{Routed, Task};
+use crate::service::{Answer, Routed, Task, Work};
 use crate::stored;
 
 pub use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT};
@@ -70,8 +70,67 @@ enum Claim {
 /// A request no service answers.
 struct Unclaimed;
 
+/// A request that was read and met by whatever fault applies.
+struct Asked {
+    claim: Claim,
+    operation: Operation,
+    object: String,
+    fault: Option<Effect>,
+}
+
+/// What a fault leaves to be done.
+enum Plan {
+    Serve(Task, Option<Interference>),
+    Reply(Reply),
+}
+
+/// What comes of a request at first.
+pub(crate) enum Begun {
+    /// A reply.
+    Replied(Reply),
+    /// Work, before there can be one.
+    Working(Working),
+}
+
+/// A request that is decided, and waits for work.
+pub(crate) struct Working {
+    asked: Asked,
+    interference: Option<Interference>,
+    work: ServiceWork,
+}
+
+/// A request whose work is done.
+pub(crate) struct Worked {
+    asked: Asked,
+    interference: Option<Interference>,
+    rest: ServiceRest,
+}
+
+enum Served {
+    Ready(Response),
+    Later(ServiceWork),
+}
+
+enum ServiceWork {
+    KeyVault(Work<key_vault::Rest>),
+    Arm(Work<arm::Rest>),
+}
+
+enum ServiceRest {
+    KeyVault(key_vault::Rest),
+    Arm(arm::Rest),
+}
+
+/// The state of the services, apart from what a context lends.
+struct Services<'w> {
+    arm: &'w mut Arm,
+    dps: &'w mut Dps,
+    key_vaults: &'w mut KeyVaults,
+    identity: &'w Identity,
+}
+
 /// The resource providers behind Azure Resource Manager. Another one is another line, and a field of the world.
-fn providers(dps: &mut Dps) -> [&mut dyn Provider; 1] {
+fn providers(dps: &mut Dps) -> [&mut (dyn Provider + 'static); 1] {
     [dps]
 }
 
@@ -136,23 +195,54 @@ impl World {
 
     /// Answers a request, or does what a fault wants instead, and writes the exchange down.
     pub fn reply(&mut self, request: &Request, now: OffsetDateTime) -> Reply {
-        let claim = self.claim(request);
-        let (operation, object) = (claim.routed().operation(), claim.routed().object());
-        let fault = self.faults.strike(operation, &object);
-        let reply = self.answer(fault, &claim, request, now);
-        let answered = |response| claim.routed().operation_answered(response);
-        let operation = reply.response().map_or(operation, answered);
-        self.journal.write(Entry {
-            certificates: claim.routed().certificate().into_iter().map(str::to_owned).collect(),
-            fault,
-            ..Entry::exchange(now, operation, &object, request, reply.response())
-        });
-        reply
+        match self.begin(request, now) {
+            Begun::Replied(reply) => reply,
+            Begun::Working(working) => self.finish(working.carry_out(), request, now),
+        }
     }
 
     /// [`World::reply`] for callers that cannot go without an answer; see [`Reply::into_response`].
     pub fn handle(&mut self, request: &Request, now: OffsetDateTime) -> Response {
         self.reply(request, now).into_response()
+    }
+
+    /// Decides what becomes of a request, and replies at once unless that takes work. All that is drawn for the
+    /// decision is drawn here; nobody has to hold the world while the work is carried out.
+    pub(crate) fn begin(&mut self, request: &Request, now: OffsetDateTime) -> Begun {
+        let claim = self.claim(request);
+        let (operation, object) = (claim.routed().operation(), claim.routed().object());
+        let fault = self.faults.strike(operation, &object);
+        let asked = Asked { claim, operation, object, fault };
+        let (task, interference) = match plan(fault, request) {
+            Plan::Serve(task, interference) => (task, interference),
+            Plan::Reply(reply) => return Begun::Replied(self.write_down(&asked, reply, request, now)),
+        };
+        let response = match self.serve(&asked.claim, request, task, interference, now) {
+            Served::Ready(response) => response,
+            Served::Later(work) => return Begun::Working(Working { asked, interference, work }),
+        };
+        let reply = conclude(fault, response);
+        Begun::Replied(self.write_down(&asked, reply, request, now))
+    }
+
+    /// Replies to a request whose work is done.
+    pub(crate) fn finish(&mut self, worked: Worked, request: &Request, now: OffsetDateTime) -> Reply {
+        let Worked { asked, interference, rest } = worked;
+        let response = self.resume(&asked.claim, rest, request, interference, now);
+        let reply = conclude(asked.fault, response);
+        self.write_down(&asked, reply, request, now)
+    }
+
+    fn write_down(&mut self, asked: &Asked, reply: Reply, request: &Request, now: OffsetDateTime) -> Reply {
+        let routed = asked.claim.routed();
+        let answered = |response| routed.operation_answered(response);
+        let operation = reply.response().map_or(asked.operation, answered);
+        self.journal.write(Entry {
+            certificates: routed.certificate().into_iter().map(str::to_owned).collect(),
+            fault: asked.fault,
+            ..Entry::exchange(now, operation, &asked.object, request, reply.response())
+        });
+        reply
     }
 
     fn claim(&mut self, request: &Request) -> Claim {
@@ -169,48 +259,6 @@ impl World {
         }
     }
 
-    /// Answers as the service does, unless a fault applies.
-    fn answer(
-        &mut self,
-        fault: Option<Effect>,
-        claim: &Claim,
-        request: &Request,
-        now: OffsetDateTime,
-    ) -> Reply {
-        let task = if exchange::is_too_large(request) { Task::RefuseTooLarge } else { Task::Answer };
-        let mut serve = |task, interference| self.serve(claim, request, task, interference, now);
-        match fault.map(Effect::place) {
-            None => Reply::Answer(serve(task, None)),
-            Some(Place::Within(interference)) => Reply::Answer(serve(task, Some(interference))),
-            Some(Place::Instead(instead)) => Reply::Answer(match instead {
-                Instead::Failure(status) => {
-                    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    serve(Task::Fail(status), None)
-                }
-                Instead::Throttle { retry_after } => {
-                    let mut response = serve(Task::Fail(StatusCode::TOO_MANY_REQUESTS), None);
-                    answers::set_retry_after(&mut response, retry_after);
-                    response
-                }
-                Instead::Page => answers::html(),
-                Instead::AnotherShape => {
-                    serve(task, None);
-                    answers::another_shape()
-                }
-            }),
-            Some(Place::OnTheWire(wire)) => match wire {
-                Wire::Silence => Reply::Silence,
-                Wire::ResetBefore => Reply::Reset,
-                Wire::ResetAfter => {
-                    serve(task, None);
-                    Reply::Reset
-                }
-                Wire::Delay(time) => Reply::AnswerAfter(time, serve(task, None)),
-                Wire::Truncated => Reply::half(serve(task, None)),
-            },
-        }
-    }
-
     /// Hands a request to its service, with that service's own state and what it may use besides.
     fn serve(
         &mut self,
@@ -219,9 +267,59 @@ impl World {
         task: Task,
         interference: Option<Interference>,
         now: OffsetDateTime,
+    ) -> Served {
+        let (services, mut context) = self.split(interference, now);
+        let context = &mut context;
+        let Services { arm, dps, key_vaults, identity } = services;
+        Served::Ready(match claim {
+            Claim::KeyVault(route) => match key_vault::handle(key_vaults, route, request, task, context) {
+                Answer::Ready(response) => response,
+                Answer::Later(work) => return Served::Later(ServiceWork::KeyVault(work)),
+            },
+            Claim::Arm(route) => match arm::handle(arm, &mut providers(dps), route, request, task, context) {
+                Answer::Ready(response) => response,
+                Answer::Later(work) => return Served::Later(ServiceWork::Arm(work)),
+            },
+            Claim::Identity(route) => identity::handle(identity, route, request, task, context),
+            Claim::EventGridLink(route) => link::handle(&mut self.event_grid, route, request, task, now),
+            Claim::Nobody(_) => exchange::empty(match task {
+                Task::Answer => StatusCode::NOT_FOUND,
+                Task::RefuseTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Task::Fail(status) => status,
+            }),
+        })
+    }
+
+    /// Hands a request whose work is done back to its service.
+    fn resume(
+        &mut self,
+        claim: &Claim,
+        rest: ServiceRest,
+        request: &Request,
+        interference: Option<Interference>,
+        now: OffsetDateTime,
     ) -> Response {
+        let (services, mut context) = self.split(interference, now);
+        let context = &mut context;
+        let Services { arm, dps, key_vaults, .. } = services;
+        match (rest, claim) {
+            (ServiceRest::KeyVault(rest), Claim::KeyVault(route)) => {
+                key_vault::finish(key_vaults, rest, route, request, context)
+            }
+            (ServiceRest::Arm(rest), Claim::Arm(route)) => {
+                arm::finish(arm, &mut providers(dps), rest, route, request, context)
+            }
+            _ => exchange::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    fn split(
+        &mut self,
+        interference: Option<Interference>,
+        now: OffsetDateTime,
+    ) -> (Services<'_>, Context<'_>) {
         let World { strict, choices, random, identity, rbac, arm, dps, key_vaults, event_grid, .. } = self;
-        let context = &mut Context {
+        let context = Context {
             access: Access::new(identity, rbac),
             strict: *strict,
             choices: *choices,
@@ -230,17 +328,63 @@ impl World {
             random,
             audience: event_grid,
         };
-        match claim {
-            Claim::KeyVault(route) => key_vault::handle(key_vaults, route, request, task, context),
-            Claim::Identity(route) => identity::handle(identity, route, request, task, context),
-            Claim::Arm(route) => arm::handle(arm, &mut providers(dps), route, request, task, context),
-            Claim::EventGridLink(route) => link::handle(&mut self.event_grid, route, request, task, now),
-            Claim::Nobody(_) => exchange::empty(match task {
-                Task::Answer => StatusCode::NOT_FOUND,
-                Task::RefuseTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                Task::Fail(status) => status,
-            }),
-        }
+        (Services { arm, dps, key_vaults, identity }, context)
+    }
+}
+
+/// What a fault leaves a service to do.
+fn plan(fault: Option<Effect>, request: &Request) -> Plan {
+    let task = if exchange::is_too_large(request) { Task::RefuseTooLarge } else { Task::Answer };
+    match fault.map(Effect::place) {
+        None => Plan::Serve(task, None),
+        Some(Place::Within(interference)) => Plan::Serve(task, Some(interference)),
+        Some(Place::Instead(instead)) => match instead {
+            Instead::Failure(status) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Plan::Serve(Task::Fail(status), None)
+            }
+            Instead::Throttle { .. } => Plan::Serve(Task::Fail(StatusCode::TOO_MANY_REQUESTS), None),
+            Instead::Page => Plan::Reply(Reply::Answer(answers::html())),
+            Instead::AnotherShape => Plan::Serve(task, None),
+        },
+        Some(Place::OnTheWire(wire)) => match wire {
+            Wire::Silence => Plan::Reply(Reply::Silence),
+            Wire::ResetBefore => Plan::Reply(Reply::Reset),
+            Wire::ResetAfter | Wire::Delay(_) | Wire::Truncated => Plan::Serve(task, None),
+        },
+    }
+}
+
+/// What a fault makes of a service's answer.
+fn conclude(fault: Option<Effect>, mut response: Response) -> Reply {
+    match fault.map(Effect::place) {
+        None | Some(Place::Within(_)) => Reply::Answer(response),
+        Some(Place::Instead(instead)) => Reply::Answer(match instead {
+            Instead::Failure(_) | Instead::Page => response,
+            Instead::Throttle { retry_after } => {
+                answers::set_retry_after(&mut response, retry_after);
+                response
+            }
+            Instead::AnotherShape => answers::another_shape(),
+        }),
+        Some(Place::OnTheWire(wire)) => match wire {
+            Wire::Silence => Reply::Silence,
+            Wire::ResetBefore | Wire::ResetAfter => Reply::Reset,
+            Wire::Delay(time) => Reply::AnswerAfter(time, response),
+            Wire::Truncated => Reply::half(response),
+        },
+    }
+}
+
+impl Working {
+    /// Carries out the work. It takes its time, and needs no world.
+    pub(crate) fn carry_out(self) -> Worked {
+        let Working { asked, interference, work } = self;
+        let rest = match work {
+            ServiceWork::KeyVault(work) => ServiceRest::KeyVault(work()),
+            ServiceWork::Arm(work) => ServiceRest::Arm(work()),
+        };
+        Worked { asked, interference, rest }
     }
 }
 

@@ -4,7 +4,7 @@ use http::{StatusCode, header};
 
 use crate::arm::claim::Paths;
 use crate::arm::problem::{self, ArmProblem};
-use crate::arm::provider::Provider;
+use crate::arm::provider::{Provider, ProviderAnswer, ProviderRest, Providers};
 use crate::arm::resources::Arm;
 use crate::arm::route::{Route, Target};
 use crate::arm::visit::Visit;
@@ -13,10 +13,17 @@ use crate::callers::{Caller, Principal};
 use crate::context::Context;
 use crate::exchange::{self, Request, Response};
 use crate::rbac::Rights;
-use crate::service::{ON_DEMAND, Task};
+use crate::service::{Answer, ON_DEMAND, Task};
+
+/// How an answer goes on once its work is done.
+pub(crate) struct Rest {
+    caller: Caller,
+    api_version: &'static str,
+    rest: ProviderRest,
+}
 
 /// Finds out whether a request is for ARM or one of these providers, and what it is about.
-pub(crate) fn route(request: &Request, providers: &[&mut dyn Provider]) -> Option<Route> {
+pub(crate) fn route(request: &Request, providers: &Providers<'_>) -> Option<Route> {
     let paths: Vec<Paths> =
         providers.iter().map(|provider| (provider.namespace(), provider.paths())).collect();
     Route::parse(request, &paths)
@@ -25,29 +32,62 @@ pub(crate) fn route(request: &Request, providers: &[&mut dyn Provider]) -> Optio
 /// Does what it is told about a request to ARM or to one of these providers.
 pub(crate) fn handle(
     arm: &mut Arm,
-    providers: &mut [&mut dyn Provider],
+    providers: &mut Providers<'_>,
     route: &Route,
     request: &Request,
     task: Task,
     context: &mut Context<'_>,
-) -> Response {
-    let answer = match task {
-        Task::Answer => answer(arm, providers, route, request, context),
+) -> Answer<Rest> {
+    let result = match task {
+        Task::Answer => match answer(arm, providers, route, request, context) {
+            Ok(Answer::Later(work)) => return Answer::Later(work),
+            Ok(Answer::Ready(response)) => Ok(response),
+            Err(problem) => Err(problem),
+        },
         Task::RefuseTooLarge => Err(ArmProblem::RequestContentTooLarge),
         Task::Fail(status) => failure(providers, route, status),
     };
-    let mut response = answer
+    Answer::Ready(respond(result, route, request, context))
+}
+
+/// Finishes an answer whose work is done.
+pub(crate) fn finish(
+    arm: &Arm,
+    providers: &mut Providers<'_>,
+    rest: Rest,
+    route: &Route,
+    request: &Request,
+    context: &mut Context<'_>,
+) -> Response {
+    let Rest { caller, api_version, rest } = rest;
+    let result = match route.claim() {
+        Some(claim) => {
+            let (origin, rights) = (exchange::origin(request), context.access.rights(&caller));
+            let visit = Visit { arm, route, request, origin, api_version, rights };
+            let provider = &mut *providers[claim.provider];
+            rest.finish(provider, &visit, context)
+                .map(|response| of_provider(response, route, request, &caller, context))
+        }
+        None => Err(ArmProblem::MethodNotAllowed(route.method.clone())),
+    };
+    respond(result, route, request, context)
+}
+
+/// The answer with the headers that all of them have.
+fn respond(
+    result: Result<Response, ArmProblem>,
+    route: &Route,
+    request: &Request,
+    context: &mut Context<'_>,
+) -> Response {
+    let mut response = result
         .unwrap_or_else(|problem| problem.answer(&exchange::origin(request), context.now, context.random));
     headers::add(&mut response, route, context.now, context.random);
     response
 }
 
 /// An answer of this status in the form it would plausibly have.
-fn failure(
-    providers: &[&mut dyn Provider],
-    route: &Route,
-    status: StatusCode,
-) -> Result<Response, ArmProblem> {
+fn failure(providers: &Providers<'_>, route: &Route, status: StatusCode) -> Result<Response, ArmProblem> {
     if let Some(problem) = route.claim().and_then(|claim| providers[claim.provider].failure(status)) {
         return Err(ArmProblem::Provider(problem));
     }
@@ -66,14 +106,14 @@ fn failure(
 
 fn answer(
     arm: &mut Arm,
-    providers: &mut [&mut dyn Provider],
+    providers: &mut Providers<'_>,
     route: &Route,
     request: &Request,
     context: &mut Context<'_>,
-) -> Result<Response, ArmProblem> {
+) -> Result<Answer<Rest>, ArmProblem> {
     let origin = exchange::origin(request);
     if matches!(route.target, Target::Metadata) {
-        return Ok(exchange::json(StatusCode::OK, &bodies::metadata(&origin)));
+        return Ok(Answer::Ready(exchange::json(StatusCode::OK, &bodies::metadata(&origin))));
     }
     let access = context.access;
     let caller = access
@@ -84,19 +124,36 @@ fn answer(
         check_date(request)?;
         check_body(route, request)?;
         authorize(route, rights, &caller)?;
-        return own::answer(arm, route, request, rights).inspect(|response| {
-            announce(route, request, &caller, response, context);
-        });
+        let response = own::answer(arm, route, request, rights)?;
+        announce(route, request, &caller, &response, context);
+        return Ok(Answer::Ready(response));
     };
     let provider = &mut *providers[claim.provider];
     let api_version = check_version(request, provider, claim.path.resource_type, context.strict)?;
     check_body(route, request)?;
     authorize(route, rights, &caller)?;
     let visit = Visit { arm, route, request, origin, api_version, rights };
-    let mut response = provider.answer(claim, &visit, context)?;
-    headers::add_operation_identifier(&mut response, &caller, context.now, context.random);
-    announce(route, request, &caller, &response, context);
-    Ok(response)
+    Ok(match provider.answer(claim, &visit, context)? {
+        ProviderAnswer::Ready(response) => {
+            Answer::Ready(of_provider(response, route, request, &caller, context))
+        }
+        ProviderAnswer::Later(work) => {
+            Answer::Later(Box::new(move || Rest { caller, api_version, rest: work() }))
+        }
+    })
+}
+
+/// A provider's success, with what the gateway adds to it; others hear of it.
+fn of_provider(
+    mut response: Response,
+    route: &Route,
+    request: &Request,
+    caller: &Caller,
+    context: &mut Context<'_>,
+) -> Response {
+    headers::add_operation_identifier(&mut response, caller, context.now, context.random);
+    announce(route, request, caller, &response, context);
+    response
 }
 
 /// Whether the caller may do what it asks for. Whoever may see a part of a list is let through to it (chosen,

@@ -20,7 +20,7 @@ use crate::moment::Moment;
 use crate::world::World;
 
 /// Changes with what is inside.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The state of an emulator. It holds private keys and secrets.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]

@@ -4,12 +4,13 @@
 //! that is what clients build on, so it is kept in one place. Where public recordings are silent about the
 //! service, the choice made here is marked as such.
 
+use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::dps::etag::{Etag, IfMatch};
 use crate::dps::mint::Stamp;
-use crate::dps::possession;
+use crate::dps::possession::{Examined, Refusal};
 use crate::dps::problem::{LIMIT, Problem};
 use crate::dps::upload::Upload;
 
@@ -31,12 +32,41 @@ pub struct Certificate {
     updated: OffsetDateTime,
 }
 
-/// How a proof is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judge {
-    OpenSsl,
-    /// A fault was asked for: anything passes.
-    Nobody,
+/// A proof that was handed in for the certificate as it was at a moment, to be examined.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// Names the state of the certificate.
+    etag: Etag,
+    ca: X509,
+    proof: String,
+}
+
+/// A proof, and what was found out about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    question: Question,
+    examined: Examined,
+}
+
+impl Question {
+    /// Reads the proof and checks its signature, which takes its time.
+    pub(crate) fn examine(self) -> Evidence {
+        let examined = Examined::of(&self.ca, &self.proof);
+        Evidence { question: self, examined }
+    }
+}
+
+impl Evidence {
+    /// Judges the proof for a certificate as it is now; if it was written to meanwhile, from the beginning.
+    fn judge(&self, certificate: &Certificate, now: OffsetDateTime) -> Result<(), Refusal> {
+        let Upload { x509, .. } = &certificate.upload;
+        let code = certificate.pending_code.as_deref();
+        if certificate.etag == self.question.etag {
+            self.examined.judge(x509, code, now)
+        } else {
+            Examined::of(x509, &self.question.proof).judge(x509, code, now)
+        }
+    }
 }
 
 impl Certificate {
@@ -98,6 +128,14 @@ impl Certificate {
     /// When it was last changed.
     pub fn updated(&self) -> OffsetDateTime {
         self.updated
+    }
+
+    fn accept(&mut self, proof: &str, stamp: Stamp) -> &Certificate {
+        self.is_verified = true;
+        self.pending_code = None;
+        self.proof = Some(proof.to_owned());
+        self.touch(stamp);
+        self
     }
 
     fn touch(&mut self, stamp: Stamp) {
@@ -170,25 +208,40 @@ impl Certificates {
         Ok(certificate)
     }
 
+    /// What has to be found out before a proof can be taken. A certificate that cannot take one is refused here.
+    pub(crate) fn question(
+        &mut self,
+        name: &str,
+        condition: &IfMatch,
+        proof: &str,
+    ) -> Result<Question, Problem> {
+        let certificate = self.changeable(name, condition)?;
+        let (etag, ca) = (certificate.etag.clone(), certificate.upload.x509.clone());
+        Ok(Question { etag, ca, proof: proof.to_owned() })
+    }
+
     /// Takes the proof for the pending code, which is good once. A refused proof changes nothing.
     pub(crate) fn verify(
         &mut self,
         name: &str,
         condition: &IfMatch,
-        proof: &str,
-        judge: Judge,
+        evidence: &Evidence,
         stamp: Stamp,
     ) -> Result<&Certificate, Problem> {
         let certificate = self.changeable(name, condition)?;
-        if judge == Judge::OpenSsl {
-            let code = certificate.pending_code.as_deref();
-            possession::check(&certificate.upload.x509, code, proof, stamp.at)?;
-        }
-        certificate.is_verified = true;
-        certificate.pending_code = None;
-        certificate.proof = Some(proof.to_owned());
-        certificate.touch(stamp);
-        Ok(certificate)
+        evidence.judge(certificate, stamp.at)?;
+        Ok(certificate.accept(&evidence.question.proof, stamp))
+    }
+
+    /// Takes any proof: a fault was asked for.
+    pub(crate) fn verify_unjudged(
+        &mut self,
+        name: &str,
+        condition: &IfMatch,
+        proof: &str,
+        stamp: Stamp,
+    ) -> Result<&Certificate, Problem> {
+        Ok(self.changeable(name, condition)?.accept(proof, stamp))
     }
 
     /// Somebody else uploads the certificate over itself; `false` if there is none.

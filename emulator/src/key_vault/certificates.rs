@@ -11,7 +11,7 @@ use openssl::hash::MessageDigest;
 use openssl::x509::X509;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, Done};
 use super::content::Certificate;
 use super::import::Import;
 use super::kind::Kind;
@@ -132,18 +132,29 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
         }
         Call::Pending(name) => making::shown(vault, name, visit),
         Call::Create(name) => return making::begin(vault, name, visit),
-        Call::Import(name) => {
-            let import = Import::read(&visit.body()?)?;
-            vault.import(name, &import, visit.stamp())?;
-            bundle(vault, &Target::latest(name), visit)
-        }
+        Call::Import(name) => return import(vault, name, visit),
         Call::Update(target) => {
             vault.update_certificate(target, Changes::read(&visit.body()?)?, visit.now)?;
             bundle(vault, target, visit)
         }
         Call::Delete(name) => deleted::delete(vault, |vault| &vault.certificates, name, visit),
     };
-    body.map(Answer::Done)
+    body.map(Answer::from)
+}
+
+/// A PFX is slow to open on purpose.
+fn import(vault: &mut Vault, name: &str, visit: &mut Visit<'_>) -> Result<Answer, Refusal> {
+    let import = Import::read(&visit.body()?)?;
+    let stamp = visit.stamp();
+    vault.check_certificate_name(name)?;
+    let (name, opened) = (name.to_owned(), import.clone());
+    Ok(Answer::later(
+        move || opened.seal(),
+        move |sealed, vault, visit| {
+            vault.add_import(&name, sealed, &import, stamp)?;
+            bundle(vault, &Target::latest(name), visit).map(Done::Shown)
+        },
+    ))
 }
 
 fn bundle(vault: &Vault, target: &Target, visit: &Visit<'_>) -> Result<Value, Refusal> {

@@ -6,7 +6,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, Done};
 use super::collection::{Collection, Deleted};
 use super::kind::Kind;
 use super::object::{Stored, Target};
@@ -69,16 +69,16 @@ pub(super) fn answer<T: Stored>(
     visit: &Visit<'_>,
 ) -> Result<Answer, Refusal> {
     match call {
-        Call::List => page(its(vault), visit).map(Answer::Done),
-        Call::Get(name) => bundle(its(vault).deleted(name)?, visit.site).map(Answer::Done),
+        Call::List => page(its(vault), visit).map(Answer::from),
+        Call::Get(name) => bundle(its(vault).deleted(name)?, visit.site).map(Answer::from),
         Call::Recover(name) => {
             vault.recover(T::KIND, name)?;
             let (name, version) = its(vault).find(&Target::latest(name))?;
-            T::bundle(name, version, visit.site).map(Answer::Done)
+            T::bundle(name, version, visit.site).map(Answer::from)
         }
         Call::Purge(name) => {
             vault.purge(T::KIND, name)?;
-            Ok(Answer::Purged)
+            Ok(Answer::Done(Done::Purged))
         }
     }
 }

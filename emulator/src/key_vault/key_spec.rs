@@ -30,6 +30,11 @@ impl KeySpec {
         }
     }
 
+    /// Whether it is RSA; else it is elliptic.
+    pub(super) fn is_rsa(self) -> bool {
+        matches!(self, KeySpec::Rsa(_))
+    }
+
     /// Makes the key pair. RSA takes its time: a second and more for 4096 bits.
     pub(super) fn generate(self) -> Result<PKey<Private>, Refusal> {
         let generate = || -> Result<PKey<Private>, ErrorStack> {
