@@ -58,6 +58,14 @@ fn no_import_ring_is_left_in_the_emulator() {
     assert_eq!(rings::of(&emulator()), Vec::<String>::new());
 }
 
+/// A room is a module of the crate's root with all that is below it.
+#[test]
+fn no_import_ring_is_left_between_the_rooms_of_any_crate() {
+    for root in ["shared/src/lib.rs", "functions/src/lib.rs", "emulator/src/lib.rs"] {
+        assert_eq!(rings::between_rooms(&Crate::read(root)), Vec::<String>::new(), "{root}");
+    }
+}
+
 #[test]
 fn no_service_names_the_world_another_service_or_a_clock() {
     let emulator = emulator();

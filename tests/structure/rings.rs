@@ -4,9 +4,24 @@ use std::collections::BTreeMap;
 
 use crate::imports::Crate;
 
-/// Every ring of a crate, with the imports that close it.
+/// Every ring of modules of a crate, with the imports that close it.
 pub(crate) fn of(crate_: &Crate) -> Vec<String> {
-    let arrows = crate_.arrows();
+    find(crate_.arrows())
+}
+
+/// Every ring of top-level modules, each taken as one with all that is below it. The crate's root only hands on.
+pub(crate) fn between_rooms(crate_: &Crate) -> Vec<String> {
+    let room = |module: &str| module.split("::").next().unwrap().to_owned();
+    let mut rooms: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (module, targets) in crate_.arrows() {
+        let from = room(&module);
+        let targets = targets.iter().map(|target| room(target)).filter(|to| *to != from).collect::<Vec<_>>();
+        rooms.entry(from).or_default().extend(targets);
+    }
+    find(rooms)
+}
+
+fn find(arrows: BTreeMap<String, Vec<String>>) -> Vec<String> {
     let mut search = Search {
         arrows: &arrows,
         index: BTreeMap::new(),
