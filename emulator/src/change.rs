@@ -1,4 +1,4 @@
-//! What Azure Resource Manager did, as whoever wants to hear of it is told.
+//! What Azure Resource Manager did, in the form in which it tells its audience.
 
 use time::OffsetDateTime;
 

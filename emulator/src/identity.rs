@@ -19,7 +19,6 @@ mod wire;
 use http::StatusCode;
 use time::OffsetDateTime;
 
-use crate::context::Context;
 use crate::exchange::{Request, Response};
 use crate::names::{ENTRA_ID, MANAGED_IDENTITY};
 use crate::operation::Operation;
@@ -81,9 +80,9 @@ pub(crate) fn handle(
     route: &Route,
     request: &Request,
     task: Task,
-    context: &mut Context<'_>,
+    now: OffsetDateTime,
+    random: &mut fastrand::Rng,
 ) -> Response {
-    let (now, random) = (context.now, &mut *context.random);
     match task {
         Task::Answer => match route {
             Route::AppService => app_service::answer(identity, request, now),

@@ -43,7 +43,7 @@ pub(crate) enum Answer<R> {
     Later(Work<R>),
 }
 
-/// Takes long (makes a key, signs, checks a signature) and touches no state, so that nobody else has to wait for it.
+/// Takes long (makes a key, signs, checks a signature) and touches no state, so that no other request waits for it.
 pub(crate) type Work<R> = Box<dyn FnOnce() -> R + Send>;
 
 /// What a failure on demand says where the service says nothing of its own.

@@ -64,7 +64,7 @@ enum Claim {
     Identity(identity::Route),
     Arm(arm::Route),
     EventGridLink(link::Route),
-    Nobody(Unclaimed),
+    Unclaimed(Unclaimed),
 }
 
 /// A request no service answers.
@@ -207,7 +207,7 @@ impl World {
     }
 
     /// Decides what becomes of a request, and replies at once unless that takes work. All that is drawn for the
-    /// decision is drawn here; nobody has to hold the world while the work is carried out.
+    /// decision is drawn here; the world is free while the work is carried out.
     pub(crate) fn begin(&mut self, request: &Request, now: OffsetDateTime) -> Begun {
         let claim = self.claim(request);
         let (operation, object) = (claim.routed().operation(), claim.routed().object());
@@ -255,7 +255,7 @@ impl World {
         } else if let Some(route) = link::Route::parse(request) {
             Claim::EventGridLink(route)
         } else {
-            Claim::Nobody(Unclaimed)
+            Claim::Unclaimed(Unclaimed)
         }
     }
 
@@ -280,9 +280,9 @@ impl World {
                 Answer::Ready(response) => response,
                 Answer::Later(work) => return Served::Later(ServiceWork::Arm(work)),
             },
-            Claim::Identity(route) => identity::handle(identity, route, request, task, context),
+            Claim::Identity(route) => identity::handle(identity, route, request, task, now, context.random),
             Claim::EventGridLink(route) => link::handle(&mut self.event_grid, route, request, task, now),
-            Claim::Nobody(_) => exchange::empty(match task {
+            Claim::Unclaimed(_) => exchange::empty(match task {
                 Task::Answer => StatusCode::NOT_FOUND,
                 Task::RefuseTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 Task::Fail(status) => status,
@@ -395,7 +395,7 @@ impl Claim {
             Claim::Identity(route) => route,
             Claim::Arm(route) => route,
             Claim::EventGridLink(route) => route,
-            Claim::Nobody(unclaimed) => unclaimed,
+            Claim::Unclaimed(unclaimed) => unclaimed,
         }
     }
 }

@@ -296,8 +296,8 @@ impl Wire {
 /// How many certificates are verified.
 fn verified(emulator: &Emulator) -> usize {
     emulator.look(|world, _| {
-        let services = world.arm.provisioning_services();
-        services.flat_map(|(_, _, dps)| dps.certificates().iter()).filter(|ca| ca.is_verified()).count()
+        let certificates = world.dps.instances().flat_map(|instance| instance.certificates().iter());
+        certificates.filter(|ca| ca.is_verified()).count()
     })
 }
 

@@ -113,7 +113,7 @@ struct Write {
     id: InstanceId,
     certificate: Option<String>,
     meddling: Meddling,
-    /// Somebody else wrote first.
+    /// Another caller wrote first.
     overtaken: bool,
     stamp: Stamp,
 }

@@ -53,7 +53,7 @@ pub(crate) enum Wire {
 pub(crate) enum Interference {
     /// The answer carries the former etag.
     StaleEtag,
-    /// Somebody else writes first.
+    /// Another caller writes first.
     SomebodyElseWrites,
     /// Any proof is accepted.
     AcceptAnyProof,
