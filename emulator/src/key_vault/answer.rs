@@ -35,13 +35,10 @@ type Finish = dyn FnOnce(&mut Vault, &mut Visit<'_>) -> Result<Done, Refusal> + 
 
 impl Answer {
     /// Answers after some work, with what `finish` makes of its result.
-    pub(super) fn later<T: 'static>(
+    pub(super) fn later<T: Send + 'static>(
         work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
         finish: impl FnOnce(T, &mut Vault, &mut Visit<'_>) -> Result<Done, Refusal> + Send + 'static,
-    ) -> Answer
-    where
-        T: Send,
-    {
+    ) -> Answer {
         Answer::Later(Box::new(move || {
             let result = work();
             Rest(Box::new(move |vault, visit| finish(result?, vault, visit)))
