@@ -50,6 +50,17 @@ param atOnce int = 64
 @description('When to look for what events missed, as NCRONTAB.')
 param sweepSchedule string = '0 */15 * * * *'
 
+@description('Thumbprints of CA certificates that no vault holds and that may be verified all the same.')
+param verifiedByHand array = []
+
+@description('Untried in Azure. What a policy does about uploads with isVerified: true in the resource groups of the DPS instances.')
+@allowed([
+  'none'
+  'Audit'
+  'Deny'
+])
+param verifiedUploads string = 'none'
+
 @description('Filter of the log, in the form of the tracing library.')
 param log string = 'info'
 
@@ -164,6 +175,7 @@ module app 'modules/app.bicep' = {
     deadline: deadline
     atOnce: atOnce
     sweepSchedule: sweepSchedule
+    verifiedByHand: verifiedByHand
     log: log
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
@@ -210,6 +222,30 @@ module keyWatch 'modules/key-watch.bicep' = if (watchKeys) {
     actionGroups: alertActionGroups
   }
 }
+
+// A policy is defined once in each subscription and assigned to each resource group with DPS instances.
+var registrySubscriptions = union(registrySubscriptionOf, [])
+var registrySubscriptionOf = [for id in registries: toLower(split(id, '/')[2])]
+
+module uploadPolicy 'modules/upload-policy.bicep' = [for id in registrySubscriptions: if (verifiedUploads != 'none') {
+  name: 'keyholder-upload-policy'
+  scope: subscription(id)
+  params: {
+    appName: appName
+  }
+}]
+
+module uploadPolicyAssignment 'modules/upload-policy-assignment.bicep' = [for id in registryGroups: if (verifiedUploads != 'none') {
+  name: 'keyholder-upload-policy-assignment'
+  scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+  dependsOn: [
+    uploadPolicy
+  ]
+  params: {
+    appName: appName
+    effect: verifiedUploads == 'Deny' ? 'Deny' : 'Audit'
+  }
+}]
 
 @description('Resource group of the app; azd finds the app in it.')
 output AZURE_RESOURCE_GROUP string = group.name

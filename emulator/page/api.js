@@ -1,11 +1,18 @@
 // What the page asks of the emulator.
 
-const token = document.querySelector('meta[name="page-token"]').content;
+// The token stands in the address that `up` prints, behind the `#`, which no browser sends anywhere. Every user of the
+// machine can ask for this page, so it cannot bring the token along.
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given) {
+  sessionStorage.setItem("token", given);
+  history.replaceState(null, "", location.pathname);
+}
+const authorization = `Bearer ${sessionStorage.getItem("token") ?? ""}`;
 
 async function ask(method, path, body) {
   const answer = await fetch(path, {
     method,
-    headers: { "content-type": "application/json", "x-page-token": token },
+    headers: { "content-type": "application/json", authorization },
     body: method === "GET" ? undefined : JSON.stringify(body ?? {}),
   });
   const text = await answer.text();
@@ -15,6 +22,7 @@ async function ask(method, path, body) {
   } catch {
     // Not every refusal is JSON.
   }
+  if (answer.status === 401) throw new Error("open this page at the address that `emulator up` printed: it has the token of this run");
   if (!answer.ok) throw new Error(reason(read) ?? `${method} ${path} was answered with ${answer.status}`);
   return read;
 }
@@ -41,11 +49,39 @@ export const makeAuthorities = (root, intermediate) => ask("POST", "/page/author
 /** A request to ARM or a vault, as the operator. */
 export const relay = (method, url, { ifMatch, body } = {}) => ask("POST", "/page/relay", { method, url, ifMatch, body });
 
-/** Follows the journal from an entry on; the browser picks it up again by itself where it lost it. */
-export function follow(since, { entry, cleared, lost, found }) {
-  const stream = new EventSource(`/_emulator/journal/stream?since=${since}`);
-  stream.addEventListener("entry", (event) => entry(JSON.parse(event.data)));
-  stream.addEventListener("cleared", cleared);
-  stream.addEventListener("error", lost);
-  stream.addEventListener("open", found);
+/** Follows the journal from an entry on, and picks it up again where it lost it. An EventSource sends no token. */
+export async function follow(since, told) {
+  for (;;) {
+    try {
+      const answer = await fetch(`/_emulator/journal/stream?since=${since}`, { headers: { authorization } });
+      if (!answer.ok) throw new Error(`the journal was answered with ${answer.status}`);
+      told.found();
+      for await (const { event, data, id } of events(answer.body)) {
+        if (id) since = id;
+        if (event === "entry") told.entry(JSON.parse(data));
+        if (event === "cleared") told.cleared();
+      }
+    } catch (error) {
+      console.warn(error);
+    }
+    told.lost();
+    await new Promise((again) => setTimeout(again, 3000));
+  }
+}
+
+/** The server-sent events in a body, as they come. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    text += value;
+    const parts = text.split("\n\n");
+    text = parts.pop();
+    for (const part of parts) {
+      const fields = part.split("\n").map((line) => line.split(/: ?(.*)/s, 2));
+      yield Object.fromEntries(fields.filter(([name]) => name !== ""));
+    }
+  }
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stored;
+
 /// The choices, each at first as the module documentation of its service says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Choices {
     /// `delete-of-nothing`: how the deletion of a certificate that is not there is answered.
@@ -67,6 +70,11 @@ pub enum ChoiceError {
 
 const NAMES: [&str; 4] = ["delete-of-nothing", "unreadable-certificate", "created", "provisioning"];
 
+/// Nothing takes longer than that.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+stored::checked!(Choices);
+
 impl Default for Choices {
     fn default() -> Choices {
         Choices {
@@ -79,6 +87,10 @@ impl Default for Choices {
 }
 
 impl Choices {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        if self.provisioning <= LONGEST { Ok(()) } else { Err("an instance that takes longer than a year") }
+    }
+
     /// Takes a choice, written as `name=value`.
     pub fn choose(&mut self, choice: &str) -> Result<(), ChoiceError> {
         let (name, value) = choice.split_once('=').unwrap_or((choice, ""));
@@ -107,8 +119,10 @@ impl Choices {
             }
             "provisioning" => {
                 let seconds = value.strip_suffix('s').and_then(|seconds| seconds.parse::<u32>().ok());
-                let seconds = seconds.ok_or_else(|| wrong("provisioning", "a number of seconds, as 30s"))?;
-                self.provisioning = Duration::from_secs(seconds.into());
+                let time = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+                let time = time.filter(|time| *time <= LONGEST);
+                let expected = "a number of seconds, as 30s, up to a year";
+                self.provisioning = time.ok_or_else(|| wrong("provisioning", expected))?;
             }
             _ => return Err(ChoiceError::Name(name.to_owned())),
         }

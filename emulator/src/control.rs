@@ -24,11 +24,11 @@ mod site;
 mod snapshot;
 mod stream;
 mod table;
+mod token;
 
 pub use crate::moment::Moment;
 pub use call::{Call, Nothing};
 pub use carry_out::Control;
-pub(crate) use carry_out::random_token;
 pub use clock::{ClockChange, ClockReading};
 pub use error::{ControlError, ErrorBody, ErrorDetail};
 pub use event_grid::{
@@ -39,7 +39,7 @@ pub use faults::{FaultPlan, FaultRule, OperationInfo, Operations, RuleId};
 pub use journal::{JournalPage, JournalQuery};
 pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable, VaultName};
 pub use registries::{Certificate, Registries, Registry, Status};
-pub(crate) use server::guarded;
+pub(crate) use server::{at_home, guarded};
 pub(crate) use site::Site;
 pub use snapshot::Snapshot;
 pub use table::{
@@ -48,3 +48,5 @@ pub use table::{
     GetOverview, GetRegistries, GetSnapshot, PostReset, PutEventSubscription, PutSnapshot, Redeliver,
     RemoveFault, SetNextCode,
 };
+pub use token::VARIABLE as TOKEN_VARIABLE;
+pub(crate) use token::{TokenFile, random_token};

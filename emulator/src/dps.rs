@@ -26,6 +26,7 @@ mod upload;
 pub use certificates::{Certificate, Certificates};
 pub use etag::{Etag, IfMatch};
 pub use instance::ProvisioningService;
+pub(crate) use mint::{LONGEST_CODE, is_code};
 #[cfg(test)]
 pub(crate) use paths::PATHS;
 pub(crate) use paths::is_certificate_id;

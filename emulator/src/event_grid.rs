@@ -36,6 +36,7 @@ pub use attribute::{DeliveryAttribute, InvalidAttribute};
 pub use batching::Batching;
 pub use dead_letter::{DeadLetter, DeadLetterContainer};
 pub use delivery::Delivery;
+pub(crate) use disorder::copies;
 pub use endpoint::{DestinationKind, Endpoint};
 pub use event::Schema;
 pub(crate) use event::timestamp;
@@ -59,6 +60,7 @@ const KEPT: usize = 1_000;
 
 /// All event subscriptions and their deliveries.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct EventGrid {
     subscriptions: Vec<Arc<Subscription>>,
     proposals: Vec<Proposal>,
@@ -72,7 +74,9 @@ pub struct EventGrid {
     in_flight: BTreeMap<u64, Delivery>,
     history: VecDeque<Delivery>,
     dead_letters: VecDeque<DeadLetter>,
+    #[serde(deserialize_with = "stored::count")]
     dropped: u64,
+    #[serde(deserialize_with = "stored::count")]
     numbered: u64,
     disorder: Disorder,
     /// Codes of handshakes and names of blobs; its own, so that they disturb no other seeded value.
@@ -98,6 +102,23 @@ impl EventGrid {
             random: fastrand::Rng::with_seed(seed),
             address: Url::parse("http://127.0.0.1:8081").expect("the constant is a URL"),
         }
+    }
+
+    /// What holds of every grid that came about here.
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let numbers = self.pending.values().chain(&self.history).map(|delivery| delivery.number);
+        let highest = numbers.chain([self.disorder.highest()]).max().unwrap_or_default();
+        let mut pending = self.pending.iter();
+        if highest > self.numbered {
+            return Err("a delivery with a number that was not given out");
+        }
+        if !pending.all(|((due, number), delivery)| stored::is_possible(*due) && *number == delivery.number) {
+            return Err("a delivery that is not where it belongs");
+        }
+        if self.history.len() > KEPT || self.dead_letters.len() > KEPT {
+            return Err("more events than are kept");
+        }
+        if Endpoint::is_allowed(&self.address) { Ok(()) } else { Err("an address that is none") }
     }
 
     /// Where links for validation by hand lead to: any address the emulator answers on.
@@ -445,6 +466,8 @@ impl Audience for EventGrid {
         self.publish(operation, now, random);
     }
 }
+
+stored::checked!(EventGrid);
 
 impl Default for EventGrid {
     fn default() -> EventGrid {

@@ -58,6 +58,7 @@ pub use self::refusal::Refusal;
 use self::route::Call;
 pub use self::route::Route;
 pub use self::vaults::KeyVaults;
+pub(crate) use self::vaults::is_vault_name;
 use self::visit::Visit;
 use crate::callers::Principal;
 use crate::context::Context;

@@ -43,9 +43,9 @@ pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: E
     .await
 }
 
-/// Serves everything in the clear, and what it is handed besides, for ever.
-pub async fn serve_plain(listener: TcpListener, emulator: Emulator, besides: Router) {
-    let services = services(emulator.clone()).merge(besides);
+/// Serves everything in the clear, for ever, with what the caller puts beside it and around it.
+pub async fn serve_plain(listener: TcpListener, emulator: Emulator, complete: impl FnOnce(Router) -> Router) {
+    let services = complete(services(emulator.clone()));
     accept(listener, emulator, |connection| hangup::serve(connection, services.clone())).await
 }
 

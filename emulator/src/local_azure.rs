@@ -6,12 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::middleware::from_fn;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::control::{Control, Site};
+use crate::control::{Control, Site, TokenFile, at_home, random_token};
 use crate::delivery;
 use crate::event_grid::{Endpoint, Filter, Schema, Scope, Subscription};
 use crate::functions_host::{App, FunctionsHost, HostError};
@@ -120,6 +122,8 @@ pub struct LocalAzure {
     settings: Vec<(String, String)>,
     functions_host: FunctionsHost,
     _ca_files: [NamedTempFile; 2],
+    /// None where there is no place for it; then the shell has to be told.
+    _token_file: Option<TokenFile>,
     servers: JoinSet<()>,
 }
 
@@ -140,17 +144,20 @@ impl LocalAzure {
             arm: url(&format!("https://localhost:{}", addresses[0].port())),
             identity: url(&format!("http://{}/msi/token", addresses[1])),
             functions: url(&format!("http://{}", addresses[2])),
+            token: random_token(),
             ca_pem,
             ca_file: ca_file.path().to_owned(),
             ca_bundle: ca_bundle.path().to_owned(),
         });
 
+        let token_file = TokenFile::write(addresses[1].port(), Arc::clone(&site.token)).ok();
         let emulator = Emulator::new(world);
         let control = Control::at(Arc::clone(&site), emulator.clone());
         let mut servers = JoinSet::new();
         servers.spawn(listener::serve_tls(services, server_identity.acceptor()?, emulator.clone()));
         let besides = control.routes().merge(page::routes(&control));
-        servers.spawn(listener::serve_plain(identity, emulator.clone(), besides));
+        let complete = |services: Router| services.merge(besides).layer(from_fn(at_home));
+        servers.spawn(listener::serve_plain(identity, emulator.clone(), complete));
         servers.spawn(delivery::run(emulator.clone()));
         if let Some(folder) = dead_letters {
             servers.spawn(delivery::dead_letters::write(emulator.clone(), folder));
@@ -182,6 +189,7 @@ impl LocalAzure {
             settings,
             functions_host,
             _ca_files: [ca_file, ca_bundle],
+            _token_file: token_file,
             servers,
         })
     }
@@ -199,6 +207,14 @@ impl LocalAzure {
     /// The control API, as everybody else uses it.
     pub fn control_url(&self) -> Url {
         self.site.identity.join("/_emulator").expect("a path joins any URL")
+    }
+
+    /// The page, with the token that it needs where it stays in the browser.
+    pub fn page(&self) -> Url {
+        let mut page = self.site.identity.clone();
+        page.set_path("/");
+        page.set_fragment(Some(&format!("token={}", self.site.token)));
+        page
     }
 
     /// Azure Resource Manager.

@@ -6,7 +6,7 @@
 
 mod relay;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -47,11 +47,11 @@ pub(crate) fn routes(control: &Control) -> Router {
         .with_state(control.clone())
 }
 
-/// With the token that its changes carry, and the style that it may have.
-async fn page(State(control): State<Control>) -> Response {
+/// With the style that it may have. The token is in the address that `up` prints, behind the `#`: every user of the
+/// machine can ask for this page.
+async fn page() -> Response {
     let nonce = control::random_token();
-    let html = HTML.replace("{{token}}", control.page_token());
-    let html = html.replace("{{nonce}}", &nonce).replace("{{style}}", STYLE);
+    let html = HTML.replace("{{nonce}}", &nonce).replace("{{style}}", STYLE);
     served("text/html", &nonce, html)
 }
 

@@ -4,6 +4,7 @@
 //! that holds one says so where it is declared, and [`Hidden`] itself can be written nowhere else.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +12,36 @@ use openssl::ec::EcKey;
 use openssl::pkey::{PKey, Private};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::macros::datetime;
 
 use crate::hidden::Hidden;
+
+/// Has a type judge itself when it is read: a snapshot is as foreign as a request, and what no request can bring
+/// about no snapshot may either. The type derives with `#[serde(remote = "Self")]` and has a method `check_stored`.
+macro_rules! checked {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                <$type>::serialize(self, serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let read = <$type>::deserialize(deserializer)?;
+                read.check_stored().map_err(serde::de::Error::custom)?;
+                Ok(read)
+            }
+        }
+    };
+}
+pub(crate) use checked;
+
+/// Moments that can be written down in every form, and counted on from for years.
+const MOMENTS: Range<OffsetDateTime> = datetime!(1970-01-01 00:00 UTC)..datetime!(9991-01-01 00:00 UTC);
+/// Counters start at zero and go up by one; whoever counts on from here never meets the end.
+const MOST: u32 = u32::MAX / 2;
 
 fn bytes<E: serde::de::Error>(text: &str) -> Result<Vec<u8>, E> {
     STANDARD.decode(text).map_err(E::custom)
@@ -190,6 +219,45 @@ pub(crate) mod pairs {
         V: DeserializeOwned,
     {
         Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+/// Reads a moment.
+pub(crate) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+    possible(OffsetDateTime::deserialize(deserializer)?)
+}
+
+/// Reads a moment that may be missing.
+pub(crate) fn moment_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<OffsetDateTime>, D::Error> {
+    Option::deserialize(deserializer)?.map(possible).transpose()
+}
+
+/// Whether it is a moment that this emulator can work with.
+pub(crate) fn is_possible(moment: OffsetDateTime) -> bool {
+    MOMENTS.contains(&moment)
+}
+
+fn possible<E: serde::de::Error>(moment: OffsetDateTime) -> Result<OffsetDateTime, E> {
+    if is_possible(moment) {
+        Ok(moment)
+    } else {
+        Err(E::custom("a moment beyond the time that can be shown"))
+    }
+}
+
+/// Reads a counter.
+pub(crate) fn count<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + PartialOrd + From<u32>,
+{
+    let count = T::deserialize(deserializer)?;
+    if count <= T::from(MOST) {
+        Ok(count)
+    } else {
+        Err(D::Error::custom("a counter that nothing has counted to"))
     }
 }
 

@@ -40,7 +40,7 @@ fn greeting(azure: &LocalAzure) -> String {
     let functions = azure.functions_host().webhook("VerifyOnUpload");
     let master_key = azure.functions_host().master_key();
     let master_key = master_key.map(|key| format!("\n  its master key  {key}")).unwrap_or_default();
-    let authority = azure.authority();
+    let (authority, page) = (azure.authority(), azure.page());
     let ca = azure.ca_file().display();
     let seed = azure.control().overview().seed;
     let addresses = format!(
@@ -50,6 +50,7 @@ managed identity  {identity}
 Entra ID          {authority}
 Functions host    {functions}{master_key}
 control API       {control}
+page              {page}
 CA to trust       {ca}
 seed              {seed}
 "#

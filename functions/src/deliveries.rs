@@ -124,7 +124,7 @@ async fn verify<R: Registry + 'static, V: Vault + 'static>(
 ) -> (String, Answer) {
     let id = upload.id.clone();
     match apart(async move { verifier.verify(&upload).await }).await {
-        Ok(outcome) => (format!("{id}: {outcome}"), outcome.reason().answer()),
+        Ok(outcome) => (format!("{id}: {}", outcome.summary()), outcome.reason().answer()),
         Err(_) => {
             let reason = Reason::Broken;
             error!(
@@ -134,7 +134,7 @@ async fn verify<R: Registry + 'static, V: Vault + 'static>(
                 answer = reason.answer().name(),
                 "the run broke"
             );
-            (format!("{id}: {}", reason.meaning()), reason.answer())
+            (format!("{id}: try again: {}", reason.name()), reason.answer())
         }
     }
 }

@@ -1,4 +1,5 @@
-// Alerts on what a person has to look at: denials, and failures that are not delivered again.
+// Alerts on what a person has to look at: denials, failures that are not delivered again, and certificates that are
+// verified without proof.
 
 @description('Region of the rules; that of the Application Insights resource.')
 param location string
@@ -81,8 +82,55 @@ resource failures 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
 traces
 | extend line = parse_json(message)
 | where line.event == "verification.ended" and line.answer == "loud"
-| where line.outcome !in ("registry-not-served", "no-grant")
+| where line.outcome !in ("registry-not-served", "no-grant", "verified-without-proof")
 | project certificate = tostring(line.certificateId), outcome = tostring(line.outcome)
+'''
+          timeAggregation: 'Count'
+          operator: 'GreaterThan'
+          threshold: 0
+          dimensions: [
+            {
+              name: 'certificate'
+              operator: 'Include'
+              values: [
+                '*'
+              ]
+            }
+          ]
+        }
+      ]
+    }
+    actions: {
+      actionGroups: actionGroups
+    }
+  }
+}
+
+// The sweep reports them again every quarter of an hour, so an alert stays fired until each is deleted or accounted for.
+resource unproven 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
+  name: '${insightsName}-unproven'
+  location: location
+  tags: tags
+  properties: {
+    displayName: 'A certificate is verified without proof'
+    description: 'A CA certificate counts as verified, and neither a proof by Keyholder nor a granted CA in a vault accounts for it.'
+    severity: 1
+    enabled: true
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT1H'
+    scopes: [
+      insights.id
+    ]
+    criteria: {
+      allOf: [
+        {
+          query: '''
+traces
+| extend line = parse_json(message)
+| where line.event == "sweep.unproven" or (line.event == "verification.ended" and line.outcome == "verified-without-proof")
+| extend certificates = iff(line.event == "sweep.unproven", split(tostring(line.certificates), ", "), pack_array(tostring(line.certificateId)))
+| mv-expand certificate = certificates to typeof(string)
+| project certificate
 '''
           timeAggregation: 'Count'
           operator: 'GreaterThan'

@@ -49,6 +49,9 @@ param atOnce int
 @description('When to look for what events missed, as NCRONTAB.')
 param sweepSchedule string
 
+@description('Thumbprints of CA certificates that no vault holds and that may be verified all the same.')
+param verifiedByHand array
+
 @description('Filter of the log.')
 param log string
 
@@ -158,6 +161,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         { name: 'KEYHOLDER_ARM_ENDPOINT', value: environment().resourceManager }
         { name: 'KEYHOLDER_DEADLINE', value: string(deadline) }
         { name: 'KEYHOLDER_AT_ONCE', value: string(atOnce) }
+        { name: 'KEYHOLDER_VERIFIED_BY_HAND', value: join(verifiedByHand, ',') }
         { name: 'KEYHOLDER_LOG', value: log }
         { name: 'KEYHOLDER_SWEEP_SCHEDULE', value: sweepSchedule }
       ], userAssigned ? [

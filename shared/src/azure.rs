@@ -48,4 +48,5 @@ fn wire(
 
 fn verifier_of(settings: &Settings, (arm, vaults): (Arm, KeyVaults)) -> AzureVerifier {
     Verifier::new(arm, vaults, settings.registries.clone(), settings.limits)
+        .accounting_for(settings.verified_by_hand.clone())
 }

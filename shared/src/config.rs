@@ -15,6 +15,7 @@ pub use setting::InvalidSettings;
 pub use webhook::{Subscriptions, WEBHOOK_NAMES, Webhook};
 
 use crate::limits::Limits;
+use crate::thumbprint::Thumbprint;
 use crate::trust::Registries;
 use setting::Setting;
 
@@ -31,6 +32,7 @@ pub const NAMES: &[&str] = &[
     ARM_ENDPOINT.name,
     DEADLINE.name,
     AT_ONCE.name,
+    VERIFIED_BY_HAND.name,
     LOG,
 ];
 
@@ -52,6 +54,8 @@ pub struct Settings {
     pub arm_endpoint: Url,
     /// `KEYHOLDER_DEADLINE`, `KEYHOLDER_AT_ONCE`
     pub limits: Limits,
+    /// `KEYHOLDER_VERIFIED_BY_HAND`
+    pub verified_by_hand: Vec<Thumbprint>,
     /// `KEYHOLDER_LOG`
     pub log: String,
 }
@@ -122,6 +126,12 @@ const AT_ONCE: Setting = Setting {
     form: "how many verifications run at once, 1 to 1000",
     example: "64",
 };
+const VERIFIED_BY_HAND: Setting = Setting {
+    name: "KEYHOLDER_VERIFIED_BY_HAND",
+    form: "comma-separated thumbprints (SHA-1, 40 hexadecimal digits) of CA certificates that no vault holds and that may \
+           be verified all the same",
+    example: "1997B5BAC214421FCDE754AB7CEDC3F226973011",
+};
 const CLIENT_ID: &str = "AZURE_CLIENT_ID";
 const LOG: &str = "KEYHOLDER_LOG";
 
@@ -156,6 +166,11 @@ impl Settings {
         let at_once = AT_ONCE.optional(look_up, &mut problems, defaults.at_once, |text| {
             number(text, 1..=1000).map(|number| usize::try_from(number).expect("at most 1000"))
         });
+        let verified_by_hand = VERIFIED_BY_HAND.optional(look_up, &mut problems, Vec::new(), |text| {
+            let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+            let parse = |entry| Thumbprint::parse(entry).map_err(|error| format!("{entry:?}: {error}"));
+            entries.map(parse).collect()
+        });
         let log = look_up(LOG).unwrap_or_else(|| "info".to_owned());
 
         let settings = || {
@@ -167,6 +182,7 @@ impl Settings {
                 identity: identity?,
                 arm_endpoint: arm_endpoint?,
                 limits,
+                verified_by_hand: verified_by_hand?,
                 log,
             })
         };
@@ -304,6 +320,8 @@ mod tests {
             ("KEYHOLDER_DEADLINE", "30"),
             ("KEYHOLDER_DEADLINE", "soon"),
             ("KEYHOLDER_AT_ONCE", "0"),
+            ("KEYHOLDER_VERIFIED_BY_HAND", "*"),
+            ("KEYHOLDER_VERIFIED_BY_HAND", "my-ca"),
         ];
         for (name, value) in rows {
             let good = [("KEYHOLDER_REGISTRIES", SCOPE), ("KEYHOLDER_VAULTS", "https://a.vault.azure.net")];

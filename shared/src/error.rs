@@ -102,8 +102,13 @@ pub fn retry_after(value: Option<&str>) -> Option<Duration> {
 
 /// A peer's text, fit for one log line of bounded length.
 pub fn one_line(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let clean = text.chars().map(|c| if c.is_control() || turns_text(c) { ' ' } else { c });
     clean.take(600).collect::<String>().trim().to_owned()
+}
+
+/// Whether a character has what follows it shown in another order than it is written in.
+fn turns_text(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A word that is not ours, as part of a sentence: in quotes, escaped, and no longer than an id gets.

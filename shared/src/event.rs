@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_id_is_text_or_none() {
-        assert_eq!(id(&event_grid()), Some("1".to_owned()));
+        assert_eq!(id(event_grid()), Some("1".to_owned()));
         for other in [json!(null), json!(7), json!({}), json!({ "id": 7 }), json!({ "id": ["1"] })] {
             assert_eq!(id(&other), None, "{other}");
         }

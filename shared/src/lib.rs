@@ -8,6 +8,7 @@
 //!
 //! This crate knows neither HTTP servers nor the emulator.
 
+pub mod accounting;
 mod ahead;
 pub mod azure;
 pub mod bearer;

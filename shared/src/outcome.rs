@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::accounting::Unaccounted;
 use crate::ca::UnsuitableCa;
 use crate::certificate_id::CertificateId;
 use crate::error::{self, CallError};
@@ -11,8 +12,8 @@ use crate::fingerprint::Fingerprint;
 use crate::proof::ProofError;
 use crate::reason::Reason;
 use crate::thumbprint::Thumbprint;
-use crate::trust::{GRANT_TAG, Grant, Registries};
-use crate::vault::ObjectId;
+use crate::trust::GRANT_TAG;
+use crate::vault::{ObjectId, Version};
 use crate::verification_code::UnexpectedCode;
 
 /// The end of one run.
@@ -31,10 +32,14 @@ pub enum Outcome {
     },
     /// Nothing was left to do.
     AlreadyVerified,
-    /// Nothing was left to do, because it was uploaded as verified: nobody proved anything.
+    /// It is verified, and nothing accounts for that: its upload may have said so.
     VerifiedWithoutProof {
+        /// What was uploaded.
+        certificate: CertificateId,
         /// Of the CA certificate.
         thumbprint: Thumbprint,
+        /// What was looked for in vain.
+        why: Unaccounted,
     },
     /// There is no such certificate (any more).
     Gone,
@@ -50,24 +55,22 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The allow-list does not cover the registry.
-    #[error("{certificate} belongs to a registry this app does not serve; KEYHOLDER_REGISTRIES is {served}")]
+    #[error("{certificate} belongs to a registry that KEYHOLDER_REGISTRIES does not cover")]
     NotServed {
         /// What was uploaded.
         certificate: CertificateId,
-        /// The allow-list.
-        served: Registries,
     },
     /// The CA's owner did not grant its use for the registry.
-    #[error("{object} may not prove possession for {}: {grant}", .certificate.registry())]
+    #[error("{object} may not prove possession for {}: {}", .certificate.registry(), why_not(.object, .lacking))]
     NotGranted {
         /// What was uploaded.
         certificate: CertificateId,
         /// The vault object found for it.
         object: ObjectId,
-        /// What its tag says.
-        grant: Grant,
-        /// All of its tags; setting one replaces them all.
-        tags: Vec<(String, String)>,
+        /// The versions that would have to grant it and do not: the one that was found, the newest, or both.
+        lacking: Vec<Version>,
+        /// Whether the version that was found is the newest.
+        is_newest: bool,
     },
     /// The vault object holds the key alone, and the certificate that the registry shows may be the uploader's work.
     #[error(
@@ -226,11 +229,47 @@ impl Outcome {
         match self {
             Outcome::Denied(denial) => Some(denial.remedy()),
             Outcome::Failed(failure) => failure.remedy(),
-            Outcome::Verified { .. }
-            | Outcome::AlreadyVerified
-            | Outcome::VerifiedWithoutProof { .. }
-            | Outcome::Gone
-            | Outcome::TryAgain(_) => None,
+            Outcome::VerifiedWithoutProof { certificate, thumbprint, why } => Some(format!(
+                "if the CA is not yours, delete the certificate: {}; if it is, {}",
+                delete_command(certificate),
+                why.remedy(certificate.registry(), Some(*thumbprint))
+            )),
+            Outcome::Verified { .. } | Outcome::AlreadyVerified | Outcome::Gone | Outcome::TryAgain(_) => {
+                None
+            }
+        }
+    }
+
+    /// How it ended, for whoever delivered the event: nothing of what a vault or a setting holds.
+    pub fn summary(&self) -> String {
+        let reason = self.reason().name();
+        match self {
+            Outcome::Verified { .. } => "verified".to_owned(),
+            Outcome::AlreadyVerified => "already verified".to_owned(),
+            Outcome::VerifiedWithoutProof { .. } => "verified without proof".to_owned(),
+            Outcome::Gone => "gone".to_owned(),
+            Outcome::Denied(_) => format!("denied: {reason}"),
+            Outcome::Failed(_) => format!("failed: {reason}"),
+            Outcome::TryAgain(_) => format!("try again: {reason}"),
+        }
+    }
+
+    /// The command that tags what was denied and keeps every other tag, for a person who may read the tags.
+    /// `None` where there are no others, or where one would need the quotes of a certain shell.
+    pub fn whole_command(&self) -> Option<String> {
+        match self {
+            Outcome::Denied(Denial::NotGranted { certificate, lacking, is_newest, .. }) => {
+                let registry = certificate.registry().name();
+                let whole = |version: &Version| {
+                    addressed(version, *is_newest).whole_grant_command(&version.tags, registry)
+                };
+                let commands: Option<Vec<String>> = lacking.iter().map(whole).collect();
+                commands.map(|commands| commands.join(" && "))
+            }
+            Outcome::Denied(Denial::CertificateNotNamed { object, fingerprint, tags, .. }) => {
+                object.whole_naming_command(tags, fingerprint)
+            }
+            _ => None,
         }
     }
 
@@ -240,9 +279,41 @@ impl Outcome {
             Outcome::Denied(denial) => denial.to_string(),
             Outcome::Failed(failure) => failure.to_string(),
             Outcome::TryAgain(trouble) => trouble.to_string(),
+            Outcome::VerifiedWithoutProof { certificate, thumbprint, why } => format!(
+                "{certificate} with thumbprint {thumbprint} is verified, and neither a proof by this app nor a granted CA in \
+                 a vault accounts for it; {why}"
+            ),
             ended => ended.reason().meaning().to_owned(),
         }
     }
+}
+
+/// Deletes a certificate from its registry, in the state that a person has seen.
+fn delete_command(certificate: &CertificateId) -> String {
+    let registry = certificate.registry();
+    format!(
+        "az iot dps certificate delete --subscription {} --resource-group {} --dps-name {} --name {} --etag <etag>",
+        registry.subscription(),
+        registry.resource_group(),
+        registry.name(),
+        certificate.name()
+    )
+}
+
+/// How a command names a version: where only the newest is in question, its id would only make the command longer.
+fn addressed(Version { object, .. }: &Version, is_newest: bool) -> ObjectId {
+    if is_newest { object.of_newest_version() } else { object.clone() }
+}
+
+/// What each version says that does not grant.
+fn why_not(found: &ObjectId, lacking: &[Version]) -> String {
+    let why = |Version { object, grant, .. }: &Version| match object == found {
+        true => grant.to_string(),
+        false => format!(
+            "an older version may be used only while the newest grants it too, and of {object}: {grant}"
+        ),
+    };
+    lacking.iter().map(why).collect::<Vec<_>>().join("; ")
 }
 
 impl Denial {
@@ -251,9 +322,12 @@ impl Denial {
             Denial::NotServed { certificate, .. } => {
                 format!("to serve it, add {} to KEYHOLDER_REGISTRIES", certificate.registry())
             }
-            Denial::NotGranted { certificate, object, tags, .. } => {
-                let grant = object.grant_command(tags, certificate.registry().name());
-                format!("its owner grants it with: {grant}")
+            Denial::NotGranted { certificate, lacking, is_newest, .. } => {
+                let registry = certificate.registry().name();
+                let command =
+                    |version: &Version| addressed(version, *is_newest).grant_command(&version.tags, registry);
+                let commands: Vec<String> = lacking.iter().map(command).collect();
+                format!("its owner grants it with: {}", commands.join(" && "))
             }
             Denial::CertificateNotNamed { object, fingerprint, tags, .. } => {
                 let naming = object.naming_command(tags, fingerprint);
@@ -347,10 +421,7 @@ impl fmt::Display for Outcome {
             ),
             Outcome::AlreadyVerified => write!(f, "already verified: nothing to do"),
             Outcome::VerifiedWithoutProof { .. } => {
-                write!(
-                    f,
-                    "verified without proof: it came with its upload, and nobody has proven possession since"
-                )
+                write!(f, "verified without proof: {}", self.explanation())
             }
             Outcome::Gone => write!(f, "gone: there is no such certificate"),
             Outcome::Denied(denial) => write!(f, "denied: {denial}"),

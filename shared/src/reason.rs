@@ -74,7 +74,7 @@ macro_rules! table {
 table! {
     Verified, "verified", Done, "This run proved possession, and the registry says so.";
     AlreadyVerified, "already-verified", Done, "Nothing was left to do.";
-    VerifiedWithoutProof, "verified-without-proof", Done, "It came verified with its upload; nobody has proven anything since.";
+    VerifiedWithoutProof, "verified-without-proof", Loud, "It is verified, and neither a proof by this app nor a granted CA in a vault accounts for it.";
     Gone, "gone", Done, "There is no such certificate (any more).";
     RegistryNotServed, "registry-not-served", Loud, "The allow-list does not cover the registry.";
     NoGrant, "no-grant", Loud, "The CA's owner did not tag it for the registry.";

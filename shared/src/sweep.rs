@@ -1,7 +1,9 @@
 //! Looks for what events missed: every unverified certificate of every registry served goes through the same
-//! verifier. It is what makes a lost event harmless, and what comes back to a CA that somebody has mended.
+//! verifier. It is what makes a lost event harmless, and what comes back to a CA that somebody has mended. Those that
+//! are verified have to be accounted for.
 
 mod expiry;
+mod unproven;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +26,7 @@ use crate::vault::Vault;
 use crate::verifier::{Verifier, milliseconds};
 
 pub use expiry::THRESHOLDS;
+pub use unproven::Unproven;
 
 /// What a sweep found and did.
 #[derive(Debug, Default)]
@@ -40,7 +43,9 @@ pub struct Report {
     pub unread: Vec<CallError>,
     /// Of those found, how many end within 30 days, or have ended.
     pub expiring: usize,
-    /// Certificates there was no time for.
+    /// Of those verified before, the ones that nothing accounts for.
+    pub unproven: Vec<Unproven>,
+    /// Certificates there was no time for, or that could not be looked for in the vaults.
     pub left: usize,
 }
 
@@ -53,7 +58,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let of_this_process = self.swept.lock().unwrap_or_else(PoisonError::into_inner).replace(self.now());
         let since = since.or(of_this_process);
         let mut report = Report::default();
-        let mut unverified = Vec::new();
+        let (mut verified, mut unverified) = (Vec::new(), Vec::new());
         for registry in self.registries(&mut report, end).await {
             let call = format!("listing the certificates of {registry}");
             let list = report.list(&call, end, self.registry.certificates(&registry)).await;
@@ -61,23 +66,44 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             report.registries += 1;
             report.found += certificates.len();
             report.expiring += certificates.iter().filter(|listed| self.is_expiring(listed, since)).count();
-            let open = certificates.into_iter().filter(|listed| !listed.is_verified);
-            unverified.extend(open.map(|listed| listed.id));
+            let (closed, open): (Vec<_>, Vec<_>) =
+                certificates.into_iter().partition(|listed| listed.is_verified);
+            verified.extend(closed);
+            unverified.extend(open.into_iter().map(|listed| listed.id));
         }
-        report.verified_before = report.found - unverified.len();
-        let open = unverified.len();
+        report.verified_before = verified.len();
+        let (ended, checked) = tokio::join!(
+            self.verify_all(unverified, end, &mut report.left),
+            self.check_verified(verified, end)
+        );
+        report.ended = ended;
+        report.unproven = checked.unproven;
+        report.left += checked.left;
+        report.unread.extend(checked.trouble);
+        report.log(begun);
+        report
+    }
+
+    /// Has each of them verified, as far as there is time, and counts those that are left.
+    async fn verify_all(
+        &self,
+        unverified: Vec<CertificateId>,
+        end: Instant,
+        left: &mut usize,
+    ) -> Vec<(CertificateId, Arc<Outcome>)> {
+        *left = unverified.len();
         let mut runs = stream::iter(unverified)
             .map(|id| async move {
                 let outcome = self.verify(&Upload { id: id.clone(), at: None }).await;
                 (id, outcome)
             })
             .buffer_unordered(self.limits.at_once_in_sweep);
+        let mut all = Vec::new();
         while let Ok(Some(ended)) = timeout_at(end, runs.next()).await {
-            report.ended.push(ended);
+            all.push(ended);
+            *left -= 1;
         }
-        report.left = open - report.ended.len();
-        report.log(begun);
-        report
+        all
     }
 
     /// Whether a CA is near its end; warns if it has just come nearer.
@@ -156,6 +182,7 @@ impl Report {
     }
 
     fn log(&self, begun: Instant) {
+        self.log_unproven();
         let denied = |reason| matches!(reason, Reason::RegistryNotServed | Reason::NoGrant);
         let done = |reason: Reason| reason.answer() == Answer::Done;
         let unread: Vec<String> = self.unread.iter().map(ToString::to_string).collect();
@@ -170,6 +197,7 @@ impl Report {
                     denied = self.count(denied),
                     failed = self.count(|reason| !done(reason) && !denied(reason)),
                     expiring = self.expiring,
+                    unproven = self.unproven.len(),
                     left = self.left,
                     reason = (!unread.is_empty()).then(|| unread.join("; ")),
                     durationMs = milliseconds(begun.elapsed()),
@@ -186,7 +214,7 @@ impl Report {
     /// Whether a person should look at it.
     pub fn is_loud(&self) -> bool {
         let quiet = self.ended.iter().all(|(_, outcome)| outcome.reason().answer() == Answer::Done);
-        !(quiet && self.unread.is_empty() && self.left == 0)
+        !(quiet && self.unproven.is_empty() && self.unread.is_empty() && self.left == 0)
     }
 }
 
@@ -199,6 +227,9 @@ impl fmt::Display for Report {
         )?;
         for (reason, count) in self.outcomes() {
             write!(f, ", {count} {}", reason.name())?;
+        }
+        if !self.unproven.is_empty() {
+            write!(f, ", {} verified without proof", self.unproven.len())?;
         }
         if self.left > 0 {
             write!(f, ", {} left for the next time", self.left)?;

@@ -10,7 +10,10 @@ mod object_id;
 
 pub use object_id::{Kind, ObjectId};
 
+use tokio::time::Instant;
+
 use crate::ca::{CaCertificate, SignatureAlgorithm};
+use crate::certificate_id::RegistryId;
 use crate::error::CallError;
 use crate::proof::RawSignature;
 use crate::pulled_key::{PulledKey, UnusableSecret};
@@ -24,6 +27,8 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     /// SHA-1 of the CA certificate.
     pub thumbprint: Thumbprint,
+    /// What was imported later need not be found, so a list of the vault that was read since will do.
+    pub as_of: Instant,
 }
 
 /// What came of looking.
@@ -65,6 +70,39 @@ pub struct Found {
     pub tags: Vec<(String, String)>,
     /// How its key can be used.
     pub key: KeyUse,
+    /// The newest version, where that is another one. It has to grant too, whether it is enabled or not: an owner
+    /// withdraws a grant from the object, and what they see of the object is its newest version. Several, where the
+    /// vault does not say which of them is the newest.
+    pub newest: Vec<Version>,
+    /// When reading its grant began.
+    pub read: Instant,
+}
+
+/// One version of a vault object, and what its owner allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Which.
+    pub object: ObjectId,
+    /// What its owner allows.
+    pub grant: Grant,
+    /// All of its tags.
+    pub tags: Vec<(String, String)>,
+}
+
+impl Found {
+    /// Returns the entry of the grant that allows this CA to prove possession for a registry, or else the versions
+    /// that do not grant it. The one that was found and the newest both have to.
+    pub fn granted_by(&self, registry: &RegistryId) -> Result<&str, Vec<Version>> {
+        let Found { object, grant, tags, .. } = self;
+        let found = Version { object: object.clone(), grant: grant.clone(), tags: tags.clone() };
+        let versions = [found].into_iter().chain(self.newest.iter().cloned());
+        let lacking: Vec<Version> =
+            versions.filter(|version| version.grant.allowing(registry).is_none()).collect();
+        match grant.allowing(registry) {
+            Some(rule) if lacking.is_empty() => Ok(rule),
+            _ => Err(lacking),
+        }
+    }
 }
 
 /// How the key of a found CA can be used.

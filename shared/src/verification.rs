@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::accounting::account;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::etag::Etag;
@@ -31,8 +32,6 @@ pub const MAX_TROUBLES: u32 = 3;
 #[derive(Debug)]
 pub struct Verification {
     id: CertificateId,
-    /// When it was uploaded, if an event said so.
-    uploaded: Option<OffsetDateTime>,
     looks: u32,
     /// How often somebody else wrote between a look and a write of ours.
     changes: u32,
@@ -43,6 +42,8 @@ pub struct Verification {
     served_by: String,
     /// For which CA certificate a proof has been handed in.
     handed_in: Option<Thumbprint>,
+    /// The CA certificate that may be verified without a look into the vaults.
+    accounted_for: Option<Thumbprint>,
 }
 
 /// A CA whose owner granted its use, and by which entry.
@@ -90,16 +91,15 @@ pub enum Next {
 impl Verification {
     /// A run that has observed nothing yet.
     pub fn new(upload: Upload) -> Verification {
-        let Upload { id, at: uploaded } = upload;
         Verification {
-            id,
-            uploaded,
+            id: upload.id,
             looks: 0,
             changes: 0,
             troubles: 0,
             found: None,
             served_by: String::new(),
             handed_in: None,
+            accounted_for: None,
         }
     }
 
@@ -110,10 +110,7 @@ impl Verification {
                 self.served_by = scope.to_string();
                 Next::Look
             }
-            None => Next::Finish(Outcome::Denied(Denial::NotServed {
-                certificate: self.id.clone(),
-                served: served.clone(),
-            })),
+            None => Next::Finish(Outcome::Denied(Denial::NotServed { certificate: self.id.clone() })),
         }
     }
 
@@ -122,7 +119,14 @@ impl Verification {
         self.found.is_some()
     }
 
-    /// The registry was looked at.
+    /// Tells it that a CA certificate, if it is verified, is known to be so rightly: it was proven before, or an operator
+    /// says so.
+    pub fn account_for(&mut self, thumbprint: Thumbprint) {
+        self.accounted_for = Some(thumbprint);
+    }
+
+    /// The registry was looked at. Of a certificate that is verified before this run knows its CA, the vaults are asked
+    /// whether it is one that its owner granted.
     pub fn looked(&mut self, registered: Option<Registered>) -> Next {
         self.looks += 1;
         let Some(registered) = registered else { return Next::Finish(Outcome::Gone) };
@@ -134,9 +138,7 @@ impl Verification {
                 served_by: self.served_by.clone(),
                 granted_by: allowed.rule,
             }),
-            (true, _) if self.looks == 1 && self.came_verified(&registered) => {
-                Next::Finish(Outcome::VerifiedWithoutProof { thumbprint: registered.thumbprint })
-            }
+            (true, None) if self.accounted_for != Some(registered.thumbprint) => Next::Search(registered),
             (true, _) => Next::Finish(Outcome::AlreadyVerified),
             (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(self.contended())),
             (false, Some(allowed)) => Next::RequestCode(registered, allowed),
@@ -146,19 +148,25 @@ impl Verification {
 
     /// The vaults were searched.
     pub fn searched(&mut self, registered: Registered, search: Search, now: OffsetDateTime) -> Next {
+        if registered.is_verified {
+            return Next::Finish(self.accounted(&registered, search));
+        }
         let ca = match search {
             Search::Found(ca) => *ca,
             Search::Missing(seen) => {
                 return Next::Finish(Outcome::Failed(self.missing(registered.thumbprint, seen)));
             }
         };
-        let Some(rule) = ca.grant.allowing(self.id.registry()).map(str::to_owned) else {
-            return Next::Finish(Outcome::Denied(Denial::NotGranted {
-                certificate: self.id.clone(),
-                object: ca.object,
-                grant: ca.grant,
-                tags: ca.tags,
-            }));
+        let rule = match ca.granted_by(self.id.registry()) {
+            Ok(rule) => rule.to_owned(),
+            Err(lacking) => {
+                return Next::Finish(Outcome::Denied(Denial::NotGranted {
+                    certificate: self.id.clone(),
+                    is_newest: ca.newest.is_empty(),
+                    object: ca.object,
+                    lacking,
+                }));
+            }
         };
         // A certificate beside a key in a secret is judged when that is read, before its key is used; until then what
         // the registry shows can only speak against it.
@@ -232,9 +240,13 @@ impl Verification {
         Trouble::Contended { certificate: self.id.clone(), looks: MAX_LOOKS }
     }
 
-    /// Whether nobody wrote since the upload, so that it was the upload that said "verified".
-    fn came_verified(&self, registered: &Registered) -> bool {
-        matches!((self.uploaded, registered.updated), (Some(uploaded), Some(updated)) if updated <= uploaded)
+    /// Whether something accounts for a certificate that is verified.
+    fn accounted(&self, registered: &Registered, search: Search) -> Outcome {
+        let thumbprint = registered.thumbprint;
+        match account(self.id.registry(), thumbprint, Some(registered), search) {
+            Ok(()) => Outcome::AlreadyVerified,
+            Err(why) => Outcome::VerifiedWithoutProof { certificate: self.id.clone(), thumbprint, why },
+        }
     }
 
     /// The most telling thing that was seen instead of the CA.

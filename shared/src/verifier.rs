@@ -30,13 +30,13 @@ use crate::vault::Vault;
 use course::Course;
 pub(crate) use course::milliseconds;
 
-/// How many proofs of its own a process remembers, to tell them from proofs that were waived.
+/// How many proofs of its own a process remembers, to account for them without asking the vaults.
 const REMEMBERED: usize = 1024;
 
 /// Verifies CA certificates of a registry with keys of a vault.
 pub struct Verifier<R, V> {
     pub(crate) registry: R,
-    vault: V,
+    pub(crate) vault: V,
     pub(crate) served: Registries,
     pub(crate) limits: Limits,
     leaf_keys: LeafKeys,
@@ -44,6 +44,8 @@ pub struct Verifier<R, V> {
     places: Semaphore,
     turns: Semaphore,
     proven: Mutex<VecDeque<(CertificateId, Thumbprint)>>,
+    /// CA certificates that may be verified although no vault holds them.
+    by_hand: Vec<Thumbprint>,
     /// When the last sweep began.
     pub(crate) swept: Mutex<Option<OffsetDateTime>>,
     now: Box<dyn Fn() -> OffsetDateTime + Send + Sync>,
@@ -62,6 +64,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             places: Semaphore::new(limits.at_once + limits.waiting),
             turns: Semaphore::new(limits.at_once),
             proven: Mutex::default(),
+            by_hand: Vec::new(),
             swept: Mutex::default(),
             now: Box::new(OffsetDateTime::now_utc),
         }
@@ -80,6 +83,11 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     /// Has it read another clock than the machine's.
     pub fn with_clock(self, now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
         Verifier { now: Box::new(now), ..self }
+    }
+
+    /// Has it account for CA certificates that were verified by hand.
+    pub fn accounting_for(self, by_hand: Vec<Thumbprint>) -> Self {
+        Verifier { by_hand, ..self }
     }
 
     /// What time it is.
@@ -125,7 +133,10 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             let run = Box::pin(self.run(upload, deadline, on_course));
             // Nothing that a run leaves half-changed outlives it.
             match AssertUnwindSafe(run).catch_unwind().await {
-                Ok(outcome) => Arc::new(self.recall(&upload.id, outcome)),
+                Ok(outcome) => {
+                    self.remember(&upload.id, &outcome);
+                    Arc::new(outcome)
+                }
                 Err(_) => try_again(Trouble::Broken { certificate: certificate() }),
             }
         });
@@ -144,23 +155,21 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         outcome
     }
 
-    /// Remembers a proof, and corrects "without proof" for a certificate that was proven here: within the
-    /// second that `updated` is exact to, the registry's word cannot tell the two apart.
-    fn recall(&self, id: &CertificateId, outcome: Outcome) -> Outcome {
-        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Outcome::Verified { thumbprint, .. } => {
-                if proven.len() == REMEMBERED {
-                    proven.pop_front();
-                }
-                proven.push_back((id.clone(), thumbprint));
-                outcome
+    /// Remembers a proof.
+    fn remember(&self, id: &CertificateId, outcome: &Outcome) {
+        if let Outcome::Verified { thumbprint, .. } = outcome {
+            let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+            if proven.len() == REMEMBERED {
+                proven.pop_front();
             }
-            Outcome::VerifiedWithoutProof { thumbprint } if proven.contains(&(id.clone(), thumbprint)) => {
-                Outcome::AlreadyVerified
-            }
-            outcome => outcome,
+            proven.push_back((id.clone(), *thumbprint));
         }
+    }
+
+    /// Whether a certificate may be verified without a look into the vaults: it was proven here, or by hand.
+    pub(crate) fn accounts_for(&self, id: &CertificateId, thumbprint: Thumbprint) -> bool {
+        let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        self.by_hand.contains(&thumbprint) || proven.contains(&(id.clone(), thumbprint))
     }
 }
 

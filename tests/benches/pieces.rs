@@ -163,5 +163,7 @@ fn found(ca: &CaCertificate) -> Found {
         grant: Grant::new(Some("my-dps-x509".to_owned())),
         tags: vec![("keyholder".to_owned(), "my-dps-x509".to_owned())],
         key: KeyUse::SignInVault { key: object(Kind::Key, "keys"), certificate: ca.clone(), or_read: None },
+        newest: Vec::new(),
+        read: tokio::time::Instant::now(),
     }
 }

@@ -12,13 +12,15 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 EMULATOR = os.environ["IDENTITY_ENDPOINT"].removesuffix("/msi/token")
+TOKEN = os.environ["EMULATOR_TOKEN"]
 JSON = "application/json"
 
 
-def ask(method, path, body=None):
+def ask(method, path, body=None, token=TOKEN):
     """Status, media type and text of an answer."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(EMULATOR + path, data=data, method=method, headers={"Content-Type": JSON})
+    headers = {"Content-Type": JSON, "Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(EMULATOR + path, data=data, method=method, headers=headers)
     try:
         answer = urllib.request.urlopen(request)
     except urllib.error.HTTPError as refusal:
@@ -53,9 +55,14 @@ def call(document, method, path, body=None, described_at=None, succeeds=True):
     return json.loads(text)
 
 
-_, _, text = ask("GET", "/_emulator/openapi.json")
+status, media_type, text = ask("GET", "/_emulator/openapi.json", token="of another run")
 validate(json.loads(text))
 document = closed(json.loads(text))
+assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+for path, operations in document["paths"].items():
+    for method, operation in operations.items():
+        status, _, text = ask(method.upper(), path, token="of another run")
+        assert (status == 200) if operation.get("security") == [] else (status == 401), f"{method} {path}: {status}"
 
 rule = call(document, "POST", "/_emulator/faults", {
     "operation": "identity.getToken",

@@ -1,9 +1,9 @@
-// How long the page takes to show 200 certificates and 5,000 journal entries: `node measure.mjs <identity origin>`.
+// How long the page takes to show 200 certificates and 5,000 journal entries: `node measure.mjs <address of the page>`.
 // It prints and judges nothing: a machine may be busy.
 
 import { chromium } from "playwright-core";
 
-const [origin] = process.argv.slice(2);
+const [address] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
@@ -11,16 +11,16 @@ const browser = await chromium.launch({
 
 /** Fills the world from within the page, which may. */
 async function fill() {
-  const token = document.querySelector('meta[name="page-token"]').content;
+  const authorization = `Bearer ${sessionStorage.getItem("token")}`;
   const ask = async (path, body) => {
-    const headers = { "content-type": "application/json", "x-page-token": token };
+    const headers = { "content-type": "application/json", authorization };
     const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${path} ${JSON.stringify(body).slice(0, 200)}: ${await answer.text()}`);
     return answer.json();
   };
   const [{ certificate }] = await ask("/page/authorities", { root: "measured", intermediate: "unused" });
-  const { addresses } = await (await fetch("/_emulator")).json();
-  const { registries } = await (await fetch("/_emulator/registries")).json();
+  const { addresses } = await (await fetch("/_emulator", { headers: { authorization } })).json();
+  const { registries } = await (await fetch("/_emulator/registries", { headers: { authorization } })).json();
   const group = registries[0].id.split("/").slice(0, -1).join("/");
   for (let instance = 0; instance < 8; instance++) {
     const dps = `${addresses.arm}${group}/measured-${instance}`;
@@ -37,10 +37,10 @@ async function fill() {
 
 try {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-  await page.goto(origin);
+  await page.goto(address);
   await page.evaluate(fill);
   for (let run = 0; run < 5; run++) {
-    await page.goto(origin);
+    await page.goto(address);
     await page.getByText("ca-24").last().waitFor();
     const [paint, certificates, journal] = await page.evaluate(async () => {
       while (performance.getEntriesByName("journal").length === 0) await new Promise(requestAnimationFrame);

@@ -1,4 +1,4 @@
-// What a person does with the emulator's page, done in Chromium: `node page.mjs <identity origin> <folder for screenshots>`.
+// What a person does with the emulator's page, done in Chromium: `node page.mjs <address of the page> <folder for screenshots>`.
 // Every step waits for what the page shows; a step that shows it never ends in Playwright's own time-out.
 
 import assert from "node:assert/strict";
@@ -8,7 +8,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const [origin, screenshots] = process.argv.slice(2);
+const [address, screenshots] = process.argv.slice(2);
+const { origin } = new URL(address);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -48,7 +49,7 @@ async function make(name, granted) {
 }
 
 try {
-  await page.goto(origin);
+  await page.goto(address);
 
   await step("two CAs that are made here become verified with nobody touching them", async () => {
     await make("plant", true);
@@ -63,22 +64,22 @@ try {
       await calls.filter({ hasText: call }).first().waitFor();
     }
     assert.match(await calls.filter({ hasText: "ask for a code" }).first().innerText(), /200 .*etag .+ → .+code [0-9A-F]{48}/s);
-    await page.getByText(/^verified: thumbprint/).waitFor();
+    await page.getByText("verified", { exact: true }).last().waitFor();
     await isAccessible("of a conversation");
   });
 
-  await step("a CA without a grant is denied, with the command that grants it", async () => {
+  await step("a CA without a grant is denied", async () => {
     await make("foreign", false);
     await shows("foreign-root", "Denied");
     await row("foreign-root").getByRole("button").click();
-    await page.getByText(/^denied: .*az keyvault certificate set-attributes/).waitFor();
+    await page.getByText("denied: no-grant").waitFor();
   });
 
   await step("a certificate that is uploaded as verified is told from a proven one", async () => {
     const pem = await page.evaluate(async () => {
-      const token = document.querySelector('meta[name="page-token"]').content;
+      const authorization = `Bearer ${sessionStorage.getItem("token")}`;
       const body = JSON.stringify({ root: "waived root", intermediate: "waived intermediate" });
-      const answer = await fetch("/page/authorities", { method: "POST", headers: { "content-type": "application/json", "x-page-token": token }, body });
+      const answer = await fetch("/page/authorities", { method: "POST", headers: { "content-type": "application/json", authorization }, body });
       return (await answer.json())[0].certificate;
     });
     await open("Upload certificate");
@@ -191,7 +192,7 @@ try {
     await other.close();
     stranger.close();
     const without = await page.evaluate(async () => (await fetch("/_emulator/reset", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" })).status);
-    assert.equal(without, 403, "our own page without its token");
+    assert.equal(without, 401, "our own page without its token");
     await shows("plant-root", "Verified");
     broken.splice(0); // the browser reports the refusals, which were the point
   });

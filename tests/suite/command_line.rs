@@ -94,7 +94,7 @@ fn an_empty_emulator_has_a_subscription_and_what_is_made_in_it() {
     let ask = |arguments: &[&str]| {
         let emulator = control.trim_end_matches("/_emulator");
         let mut command = program(EMULATOR);
-        command.args(arguments).args(["-o", "json", "--emulator", emulator]);
+        command.args(arguments).args(["-o", "json", "--emulator", emulator]).env("TMPDIR", folder.path());
         let (code, stdout, stderr) = result(&command.output().unwrap());
         assert_eq!(code, Some(0), "{stderr}");
         serde_json::from_str::<serde_json::Value>(&stdout).unwrap()

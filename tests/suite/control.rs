@@ -27,6 +27,7 @@ impl Shell<'_> {
     fn run(&self, arguments: &str) -> (Option<i32>, String, String) {
         let mut command = program(EMULATOR);
         command.args(arguments.split(' ')).args(["--emulator", &self.url()]);
+        command.env("EMULATOR_TOKEN", self.0.azure().control().token());
         // The emulator lives in this process and answers from another of its threads.
         result(&tokio::task::block_in_place(|| command.output()).unwrap())
     }
@@ -330,9 +331,11 @@ async fn a_page_of_elsewhere_can_neither_steer_the_emulator_nor_read_it() {
     let control = cloud.azure().control_url();
     let faults = format!("{control}/faults");
     let rule = json!({ "operation": "dps.verify", "effect": "silence" });
+    let token = cloud.azure().control().token();
     let from = |origin: &str| HTTP.post(&faults).header("origin", origin.to_owned()).json(&rule);
-    assert_eq!(from("https://evil.test").send().await.unwrap().status(), 403);
-    let form = HTTP.post(&faults).header("content-type", "text/plain").body(rule.to_string());
+    assert_eq!(from("https://evil.test").bearer_auth(token).send().await.unwrap().status(), 403);
+    let form =
+        HTTP.post(&faults).bearer_auth(token).header("content-type", "text/plain").body(rule.to_string());
     assert_eq!(form.send().await.unwrap().status(), 415);
     let rebound = HTTP.get(&faults).header("host", "evil.test");
     assert_eq!(rebound.send().await.unwrap().status(), 403);
@@ -341,9 +344,58 @@ async fn a_page_of_elsewhere_can_neither_steer_the_emulator_nor_read_it() {
     assert_eq!(Shell(&cloud).json("faults"), json!({ "faults": [] }));
 
     let own = control.origin().ascii_serialization();
-    assert_eq!(from(&own).send().await.unwrap().status(), 403, "nor with the right origin alone");
+    assert_eq!(from(&own).send().await.unwrap().status(), 401, "nor with the right origin alone");
     let page = HTTP.get(format!("{own}/")).send().await.unwrap().text().await.unwrap();
-    let token = page.split("name=\"page-token\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
-    let with_token = from(&own).header("x-page-token", token.expect("the page has its token"));
-    assert_eq!(with_token.send().await.unwrap().status(), 200);
+    assert!(!page.contains(token), "the page is for every user of the machine, and its token is not");
+    assert_eq!(from(&own).bearer_auth(token).send().await.unwrap().status(), 200);
+}
+
+/// What is asked, with a token and with everything else that a program would send.
+fn plain_requests(cloud: &Cloud) -> [reqwest::RequestBuilder; 4] {
+    let azure = cloud.azure();
+    let identity = azure.identity();
+    let mut imds = identity.clone();
+    imds.set_path("/metadata/identity/oauth2/token");
+    let arm = identity.join("/metadata/endpoints?api-version=2022-09-01").unwrap();
+    let token = "api-version=2019-08-01&resource=https://vault.localhost";
+    [
+        HTTP.get(format!("{identity}?{token}")).header("x-identity-header", "any"),
+        HTTP.get(format!("{imds}?{}", token.replace("2019-08-01", "2018-02-01"))).header("metadata", "true"),
+        HTTP.get(arm),
+        HTTP.post(azure.functions_host().admin("SweepUnverified")).header("content-type", "application/json"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_elsewhere_gets_no_token_and_starts_no_function() {
+    let cloud = Cloud::start().await;
+    for (name, value) in
+        [("host", "evil.test"), ("origin", "http://evil.test"), ("sec-fetch-site", "cross-site")]
+    {
+        for request in plain_requests(&cloud) {
+            let answer = request.header(name, value).send().await.unwrap();
+            assert_eq!(answer.status(), 403, "{} {name}: {value}", answer.url());
+            assert!(answer.text().await.unwrap().contains(r#""code":"Foreign""#), "{name}: {value}");
+        }
+    }
+    for request in plain_requests(&cloud) {
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{}: {}", answer.url(), answer.status());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_without_the_token_is_told_where_it_is() {
+    let cloud = Cloud::start().await;
+    let mut command = program(EMULATOR);
+    // The file with the token is not in this folder.
+    let folder = tempfile::tempdir().unwrap();
+    command.args(["snapshot", "-", "--emulator", &Shell(&cloud).url()]).env("XDG_RUNTIME_DIR", folder.path());
+    let (code, stdout, stderr) = result(&tokio::task::block_in_place(|| command.output()).unwrap());
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(
+        stderr.contains("EMULATOR_TOKEN") && stderr.contains("keyholder-emulator-PORT.token"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains(cloud.azure().control().token()));
 }

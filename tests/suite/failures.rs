@@ -88,9 +88,11 @@ async fn a_proof_that_comes_two_days_late_is_refused() {
 #[tokio::test]
 async fn a_ca_in_no_vault_is_left_alone_with_the_command_that_would_help() {
     let (cloud, _) = uploaded().await;
-    let line = cloud.until_logged("says the CA is missing", |line| line.text.contains("failed: ")).await;
-    assert!(line.text.contains("az keyvault certificate import"), "{line}");
-    assert!(line.text.contains("--name by-hand-ca"), "{line}");
+    let audit = cloud.until_audited("by-hand-ca").await;
+    let says = audit.says();
+    assert!(says.contains("az keyvault certificate import") && says.contains("--name by-hand-ca"), "{says}");
+    let answer = "/certificates/by-hand-ca: failed: ca-missing";
+    cloud.until_logged("is the answer, and no more", |line| line.text.ends_with(answer)).await;
     assert_eq!(cloud.count(Operation::GenerateVerificationCode), 0, "no code is asked for in vain");
 }
 

@@ -21,7 +21,7 @@ const SEED: u64 = 20_261_123;
 
 type Body = fn(&[u8]);
 
-const BODIES: [(&str, Body); 13] = [
+const BODIES: [(&str, Body); 15] = [
     ("arm_answer", bodies::arm_answer),
     ("arm_list", bodies::arm_list),
     ("bearer_token", bodies::bearer_token),
@@ -35,6 +35,7 @@ const BODIES: [(&str, Body); 13] = [
     ("pem_secret", bodies::pem_secret),
     ("pfx_rounds", bodies::pfx_rounds),
     ("pfx_secret", bodies::pfx_secret),
+    ("snapshot", bodies::snapshot),
     ("webhook_front_door", bodies::webhook_front_door),
 ];
 
@@ -73,6 +74,11 @@ fn mutated_ids_and_events_keep_every_promise() {
 #[test]
 fn mutated_requests_keep_every_promise() {
     keeps_every_promise("webhook_front_door", 150);
+}
+
+#[test]
+fn mutated_snapshots_keep_every_promise() {
+    keeps_every_promise("snapshot", 100);
 }
 
 #[test]

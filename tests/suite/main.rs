@@ -40,5 +40,7 @@ mod shell;
 mod supply_chain;
 mod sweeps;
 mod telemetry;
+mod unproven;
 mod uploads;
 mod webhook;
+mod withdrawals;

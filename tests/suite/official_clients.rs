@@ -82,6 +82,19 @@ fn the_azure_cli_makes_the_first_upload_as_the_runbook_has_it() {
 }
 
 #[test]
+fn the_azure_cli_withdraws_a_grant_as_the_runbook_has_it() {
+    let withdrawn = installed::vaults_are_found().and_then(|()| {
+        let arguments = ["-c", &runbook::withdrawal()];
+        az_then(&arguments, async |cloud| {
+            let audit = cloud.until_audited("root-ca-again").await;
+            assert_eq!(audit.outcome(), "no-grant", "{}", cloud.story());
+        })
+    });
+    let Some(said) = success(&withdrawn) else { return };
+    assert!(said.ends_with("enabled: false\n"), "{said}");
+}
+
+#[test]
 fn the_python_sdk_of_dps_meets_what_it_expects() {
     success(&PYTHON_DPS);
 }
@@ -121,10 +134,15 @@ fn success(walk: &Walk) -> Option<&str> {
 
 /// Has bash run something from the root of the repository, with az on its path.
 fn az(arguments: &[&str]) -> Walk {
+    az_then(arguments, async |_| ())
+}
+
+/// The same, and then looks at what came of it.
+fn az_then(arguments: &[&str], look: impl AsyncFnOnce(&Cloud)) -> Walk {
     let programs = Clients::Az.programs()?;
     let mut command = program("bash");
     command.current_dir(installed::root()).args(arguments);
-    Ok(walk(command, &programs))
+    Ok(walk(command, &programs, look))
 }
 
 /// Has Python run a program that uses what is installed for it.
@@ -133,7 +151,7 @@ fn python(clients: Clients, program_name: &str) -> Walk {
     let mut command = program(programs.join("python").to_str().expect("paths of the repository are text"));
     // Nothing is left behind between the sources.
     command.arg("-B").arg(installed::root().join("tests/clients").join(program_name));
-    Ok(walk(command, &programs))
+    Ok(walk(command, &programs, async |_| ()))
 }
 
 /// Has the app verify a CA that signs in the vault, and one whose key it has to look for and to pull.
@@ -155,7 +173,7 @@ fn rust() -> Walked {
 }
 
 /// Runs a client against an emulator that was started for it, as a user has it: showing pending codes, with the app.
-fn walk(mut client: Command, programs: &Path) -> Walked {
+fn walk(mut client: Command, programs: &Path, look: impl AsyncFnOnce(&Cloud)) -> Walked {
     let runtime = runtime();
     let options = Options { world: World::tutorial(7), ..cloud::options() };
     let cloud = runtime.block_on(Cloud::start_from(options));
@@ -171,11 +189,15 @@ fn walk(mut client: Command, programs: &Path) -> Walked {
         .env("KEYHOLDER_VAULTS", azure.vault(VAULT).as_str().trim_end_matches('/'))
         .env("REQUESTS_CA_BUNDLE", azure.ca_file())
         .env("IDENTITY_ENDPOINT", azure.identity().as_str())
+        .env("EMULATOR_TOKEN", azure.control().token())
         .env("IDENTITY_HEADER", "any");
     // The runtime's own threads serve while this one waits.
     let (code, said, errors) = result(&client.output().expect("the client starts"));
     let failure = || format!("{client:?}\n{said}\n{errors}\n{}", cloud.story());
     let said = if code == Some(0) { Ok(said.clone()) } else { Err(failure()) };
+    if said.is_ok() {
+        runtime.block_on(look(&cloud));
+    }
     Walked { said, ..Walked::through(&cloud, "python") }
 }
 

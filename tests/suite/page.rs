@@ -45,10 +45,9 @@ fn page_options() -> keyholder_emulator::local_azure::Options {
 }
 
 async fn run(script: &str, cloud: &Cloud, arguments: &[&str]) -> (bool, String) {
-    let identity = cloud.azure().identity();
-    let origin = identity.origin().ascii_serialization();
+    let address = cloud.azure().page();
     let mut command = tokio::process::Command::new("node");
-    command.arg(script).arg(origin).args(arguments).current_dir(FOLDER).kill_on_drop(true);
+    command.arg(script).arg(address.as_str()).args(arguments).current_dir(FOLDER).kill_on_drop(true);
     let output = command.stdin(Stdio::null()).output().await.expect("node starts, as it did a moment ago");
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())

@@ -25,6 +25,19 @@ pub(crate) fn first_upload() -> String {
     )
 }
 
+/// The commands that withdraw a grant, after a first upload and with one more upload in between: what is written there.
+pub(crate) fn withdrawal() -> String {
+    let blocks = section("Withdraw a grant").split("```sh\n").skip(1);
+    let blocks: Vec<&str> = blocks.map(|block| block.split("```").next().expect("a block ends")).collect();
+    let [at_once, for_good] = blocks[..] else { panic!("it is done at once, and for good") };
+    format!(
+        "{}\n{at_once}\naz iot dps certificate create --dps-name my-dps-x509 --resource-group iot-x509-demo-rg \
+         --name root-ca-again --path root-ca.pem\n{for_good}\necho \"enabled: $(az keyvault certificate list-versions --vault-name my-vault \
+         --name root-ca --query '[].attributes.enabled' --output tsv)\"",
+        first_upload()
+    )
+}
+
 #[test]
 fn the_readme_has_the_same_first_upload() {
     let upload =

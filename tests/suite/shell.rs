@@ -16,6 +16,7 @@ use keyholder_emulator::{World, app_roles};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{Cloud, options};
 use crate::harness::golden::{assert_golden, steady};
@@ -237,6 +238,29 @@ async fn a_doctor_names_each_right_that_lacks() {
         assert!(told.contains(&missing.to_lowercase()), "{missing} is not named: {told}");
         assert!(told.contains("az role assignment create"), "{missing} has no remedy: {told}");
     }
+}
+
+#[tokio::test]
+async fn a_doctor_lists_every_version_that_still_grants() {
+    let cloud = cloud().await;
+    for tags in [GRANT, GRANT, &[]] {
+        cloud.import_ca_tagged("rot-ca", &root(), tags).await;
+        cloud.emulator().advance(std::time::Duration::from_secs(2));
+    }
+    cloud.store_pem_secret("secret-ca", &root(), GRANT).await;
+    let shell = Shell::of(&cloud).with("KEYHOLDER_KEY_ACCESS", "read-secret");
+    let (code, diagnosis) = shell.json(&["doctor"]).await;
+    assert_eq!(code, Some(0), "{diagnosis:#}");
+    let checks = diagnosis["checks"].as_array().unwrap();
+    let grants = checks.iter().filter(|check| check["check"] == "grant");
+    let said: Vec<&str> = grants.map(|check| check["message"].as_str().unwrap()).collect();
+    let [first, second, secret] = said[..] else { panic!("{diagnosis:#}") };
+    for older in [first, second] {
+        let effect = "(older, without effect, because the newest version does not grant it)";
+        assert!(older.contains("/certificates/rot-ca/") && older.ends_with(effect), "{older}");
+    }
+    assert_ne!(first, second);
+    assert!(secret.contains("/secrets/secret-ca/") && secret.ends_with("(newest)"), "{secret}");
 }
 
 #[tokio::test]

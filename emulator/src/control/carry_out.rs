@@ -1,5 +1,6 @@
 //! The control API for tests in the same process, and what every other way in ends at.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::clock::{ClockChange, ClockReading};
@@ -11,11 +12,11 @@ use super::overview::{Environment, NextCode, Overview, Reset};
 use super::registries::Registries;
 use super::site::Site;
 use super::snapshot::Snapshot;
+use super::token::random_token;
+use crate::dps::{LONGEST_CODE, is_code};
 use crate::faults::Fault;
+use crate::key_vault::is_vault_name;
 use crate::running::Emulator;
-
-/// The longest verification code that can be chosen. Hostile ones are a reason to choose one.
-const LONGEST_CODE: usize = 16 * 1024;
 
 /// Steers one emulator; cheap to clone.
 ///
@@ -30,36 +31,37 @@ const LONGEST_CODE: usize = 16 * 1024;
 /// assert_eq!(control.clock().now, then);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Control {
     emulator: Emulator,
     site: Option<Arc<Site>>,
-    page_token: Arc<str>,
+    token: Arc<str>,
+}
+
+impl fmt::Debug for Control {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("site", &self.site).finish_non_exhaustive()
+    }
 }
 
 impl Emulator {
     /// The control API of this emulator.
     pub fn control(&self) -> Control {
-        Control { emulator: self.clone(), site: None, page_token: random_token() }
+        Control { emulator: self.clone(), site: None, token: random_token() }
     }
-}
-
-/// What nobody guesses.
-pub(crate) fn random_token() -> Arc<str> {
-    let mut bytes = [0; 16];
-    openssl::rand::rand_bytes(&mut bytes).expect("the system has randomness");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
 impl Control {
     /// Of an emulator with addresses.
     pub(crate) fn at(site: Arc<Site>, emulator: Emulator) -> Control {
-        Control { emulator, site: Some(site), page_token: random_token() }
+        let token = Arc::clone(&site.token);
+        Control { emulator, site: Some(site), token }
     }
 
-    /// What a page has to show that wants something changed.
-    pub(crate) fn page_token(&self) -> &str {
-        &self.page_token
+    /// What whoever comes over HTTP has to show.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     pub(crate) fn emulator(&self) -> &Emulator {
@@ -134,7 +136,7 @@ impl Control {
 
     /// Chooses the code for the next challenge, of whichever certificate; `None` leaves it to chance.
     pub fn set_next_code(&self, code: Option<String>) -> Result<NextCode, ControlError> {
-        if code.as_ref().is_some_and(|code| !(1..=LONGEST_CODE).contains(&code.len())) {
+        if code.as_deref().is_some_and(|code| !is_code(code)) {
             return Err(ControlError::invalid(format!(
                 "a code has 1 to {LONGEST_CODE} bytes; send null to leave it to chance"
             )));
@@ -153,12 +155,10 @@ impl Control {
 
     /// Adds an empty vault, unless there is one of that name.
     pub fn add_vault(&self, name: &str) -> Result<Overview, ControlError> {
-        let well_formed = (3..=24).contains(&name.len())
-            && name.starts_with(|letter: char| letter.is_ascii_alphabetic())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if !well_formed {
+        if !is_vault_name(name) {
             return Err(ControlError::invalid(format!(
-                "{name:?} is no vault's name: 3 to 24 letters, digits and hyphens are, the first a letter"
+                "{name:?} is no vault's name: 3 to 24 letters, digits and single hyphens are, the first a letter, \
+                 the last no hyphen"
             )));
         }
         self.emulator.with(|world, _| world.key_vaults.add(name));

@@ -13,6 +13,7 @@ use super::call::Call;
 use super::error::{ErrorBody, ErrorDetail};
 use super::journal::JournalQuery;
 use super::paths::STREAM;
+use super::token;
 use crate::journal::Entry;
 
 /// Where an emulator is unless it was told otherwise.
@@ -21,10 +22,11 @@ pub const STANDARD: &str = super::paths::STANDARD;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks one emulator.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     emulator: Url,
+    token: Option<String>,
 }
 
 /// Why there was no answer to go on with.
@@ -68,7 +70,7 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// Of the emulator whose listener without TLS is at this address.
+    /// Of the emulator whose listener without TLS is at this address, with its token if this user knows it.
     pub fn new(emulator: Url) -> Result<Client, ClientError> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -76,7 +78,8 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(ClientError::Http)?;
-        Ok(Client { http, emulator })
+        let token = token::find(&emulator);
+        Ok(Client { http, emulator, token })
     }
 
     /// Makes a call.
@@ -121,7 +124,10 @@ impl Client {
             }))
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
+    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         request.send().await.map_err(|error| {
             let (emulator, reason) = (self.emulator.clone(), root_cause(&error));
             if error.is_connect() {

@@ -25,6 +25,17 @@ pub enum ControlError {
     /// A web page of somewhere else asks, or asks under a name that is not this machine's.
     #[error("{0}")]
     Foreign(String),
+    /// Who asks has not got the token.
+    #[error(
+        "the control API wants its token, and {}: send the header Authorization: Bearer TOKEN. `emulator env` prints \
+         it as {variable}, the file keyholder-emulator-PORT.token in $XDG_RUNTIME_DIR or the temporary folder holds \
+         it, and it is another at each start", if *is_missing { "got none" } else { "this is another" },
+        variable = super::token::VARIABLE
+    )]
+    Token {
+        /// Whether there was none at all.
+        is_missing: bool,
+    },
     /// A change that is not sent as JSON.
     #[error("send the header Content-Type: application/json; a change takes a JSON object, {{}} at least")]
     MediaType,
@@ -71,6 +82,7 @@ impl ControlError {
             ControlError::NoSuchRule(_) => (StatusCode::NOT_FOUND, "NoSuchRule"),
             ControlError::NoSuchSubscription(_) => (StatusCode::NOT_FOUND, "NoSuchSubscription"),
             ControlError::Foreign(_) => (StatusCode::FORBIDDEN, "Foreign"),
+            ControlError::Token { .. } => (StatusCode::UNAUTHORIZED, "TokenRequired"),
             ControlError::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
             ControlError::NoSuchPath(_) => (StatusCode::NOT_FOUND, "NoSuchPath"),
             ControlError::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),

@@ -1,13 +1,13 @@
 //! Event subscriptions, what is on its way to them, and what nobody took.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use url::Url;
 
 use super::error::ControlError;
-use crate::event_grid::{DeadLetter, EventGrid, Provisioning, Scope, Subscription, SubscriptionName};
+use crate::event_grid::{self, DeadLetter, EventGrid, Provisioning, Scope, Subscription, SubscriptionName};
 use crate::world::World;
 
 /// What Event Grid keeps.
@@ -71,7 +71,8 @@ pub struct NewSubscription {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Disorder {
     /// From now on each event is delivered so many times; with 0 events are lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "copies", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1000))]
     pub copies: Option<usize>,
     /// From now on events wait.
     #[serde(default)]
@@ -109,6 +110,13 @@ pub struct DeadLetterInfo {
     pub due: OffsetDateTime,
     /// The event, with what Event Grid adds to it.
     pub letter: Value,
+}
+
+/// Reads the number, or null.
+fn copies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    #[derive(Deserialize)]
+    struct Copies(#[serde(deserialize_with = "event_grid::copies")] usize);
+    Ok(Option::<Copies>::deserialize(deserializer)?.map(|Copies(copies)| copies))
 }
 
 impl EventGridState {

@@ -32,13 +32,21 @@ pub(super) fn document() -> Value {
             "title": "The control API of Keyholder's emulator",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Faults, clock, verification codes, journal and reset of an emulator that runs on this \
-                machine. Requests come under the machine's own names, from no web page but the emulator's own, and \
-                changes as application/json.",
+                machine. Requests come under the machine's own names, with the token that `emulator env` prints, from \
+                no web page but the emulator's own, and changes as application/json.",
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": STANDARD }],
+        "security": [{ "token": [] }],
         "paths": paths,
-        "components": { "schemas": generator.take_definitions(true) },
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": { "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "EMULATOR_TOKEN of `emulator env`; another at each start.",
+            } },
+        },
     })
 }
 
@@ -94,12 +102,14 @@ impl Writer {
         self.add(STREAM, "GET", follow);
         let ca = json!({
             "operationId": "getCa",
+            "security": [],
             "summary": "The CA that clients of ARM and the vaults have to trust, PEM.",
             "responses": self.responses("application/x-pem-file", json!({ "type": "string" })),
         });
         self.add(CA, "GET", ca);
         let description = json!({
             "operationId": "getDescription",
+            "security": [],
             "summary": "This document.",
             "responses": self.responses("application/json", json!({ "type": "object" })),
         });
@@ -221,14 +231,14 @@ mod tests {
 
     #[tokio::test]
     async fn whatever_is_described_is_served_and_nothing_else_at_those_paths() {
-        let routes = Emulator::new(World::tutorial(7)).control().routes();
-        let document = document();
+        let control = Emulator::new(World::tutorial(7)).control();
+        let (routes, document) = (control.routes(), document());
         for (path, operations) in document["paths"].as_object().unwrap() {
             for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
                 let request = http::Request::builder()
                     .method(method)
                     .uri(path.replace("{id}", "1").replace("{name}", "any"))
-                    .header("host", "localhost")
+                    .header("authorization", format!("Bearer {}", control.token()))
                     .header("content-type", "application/json")
                     .body(Body::from("{}"))
                     .unwrap();

@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, RawPathParams, RawQuery, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{MethodFilter, any, get, on};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
 use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
@@ -30,13 +30,22 @@ impl Control {
         let Routes(routes) = routes;
         routes
             .route(STREAM, get(stream::follow))
-            .route(CA, get(ca))
-            .route(DESCRIPTION, get(description))
             .method_not_allowed_fallback(not_allowed)
             .route("/_emulator/{*path}", any(unknown))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(from_fn_with_state(self.clone(), guarded))
+            // Neither is a secret, and each is wanted before there is a token.
+            .route(CA, get(ca).fallback(not_allowed))
+            .route(DESCRIPTION, get(description).fallback(not_allowed))
             .with_state(self.clone())
+    }
+}
+
+/// Lets in what no web page of elsewhere has sent, at every listener without TLS.
+pub(crate) async fn at_home(request: Request, next: Next) -> Response {
+    match guard::check_sender(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }
 
@@ -50,9 +59,9 @@ impl Visitor for Routes {
     }
 }
 
-/// Lets in whom the guard lets in, and keeps the answer from everybody else.
+/// Lets in who has the token, and keeps the answer from everybody else.
 pub(crate) async fn guarded(State(control): State<Control>, request: Request, next: Next) -> Response {
-    if let Err(error) = guard::check(request.method(), request.headers(), control.page_token()) {
+    if let Err(error) = guard::check_token(request.method(), request.headers(), control.token()) {
         return error.into_response();
     }
     let mut response = next.run(request).await;
@@ -118,7 +127,11 @@ fn json(body: &impl Serialize) -> Response {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let (status, _) = self.kind();
-        (status, Json(self.body())).into_response()
+        let mut response = (status, Json(self.body())).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

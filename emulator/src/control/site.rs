@@ -1,17 +1,20 @@
 //! Where a running emulator can be reached, and what its programs are told of it.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use url::Url;
 
 use super::overview::{Addresses, Environment, Variable};
+use super::token;
 use crate::names::{RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT};
 
 /// What a person's programs ask the managed identity endpoint with; the app has a header of its own.
 const OPERATOR_HEADER: &str = "operator";
 
 /// The sockets and files of one running emulator.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Site {
     /// Azure Resource Manager; the vaults are on the same port.
     pub(crate) arm: Url,
@@ -19,12 +22,24 @@ pub(crate) struct Site {
     pub(crate) identity: Url,
     /// The Functions host.
     pub(crate) functions: Url,
+    /// What the control API wants to be shown.
+    pub(crate) token: Arc<str>,
     /// The CA that clients have to trust.
     pub(crate) ca_pem: Vec<u8>,
     /// A file with that CA alone.
     pub(crate) ca_file: PathBuf,
     /// One with that CA beside those this machine trusts anyway.
     pub(crate) ca_bundle: PathBuf,
+}
+
+impl fmt::Debug for Site {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site")
+            .field("arm", &self.arm)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Site {
@@ -76,6 +91,7 @@ impl Site {
             ("AZURE_AUTHORITY_HOST", bare(&self.arm), "Azure SDKs: Entra ID"),
             ("AZURE_TENANT_ID", TENANT.to_owned(), "Azure SDKs: Entra ID"),
             ("NO_PROXY", "localhost,.localhost,127.0.0.1".to_owned(), "whoever would ask a proxy"),
+            (token::VARIABLE, self.token.to_string(), "scripts: the token of the control API"),
             ("ARM_ENDPOINT", bare(&self.arm), "scripts: Azure Resource Manager"),
             ("VAULT_URL", bare(&self.vault(VAULT)), "scripts: the vault that is there at start"),
         ];

@@ -20,7 +20,7 @@ use crate::moment::Moment;
 use crate::world::World;
 
 /// Changes with what is inside.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The state of an emulator. It holds private keys and secrets.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -63,22 +63,30 @@ impl Snapshot {
         }
     }
 
+    /// The version of the emulator that it says it was taken from, as far as that is one.
+    fn version(&self) -> String {
+        let fits = |sign: &char| sign.is_ascii_alphanumeric() || ".-+".contains(*sign);
+        self.emulator.chars().filter(fits).take(30).collect()
+    }
+
     /// What it holds, as it is to be in an emulator whose Functions host is there.
     pub(super) fn open(self, functions: Option<&Url>) -> Result<(World, Clock), ControlError> {
         if self.format != FORMAT {
             return Err(ControlError::invalid(format!(
                 "this snapshot has format {}, and this emulator reads format {FORMAT}; restore it with an emulator of \
                  version {}",
-                self.format, self.emulator
+                self.format,
+                self.version()
             )));
         }
+        let version = self.version();
         // What serde says of it may repeat a secret.
         let broken = |_| {
             ControlError::invalid(format!(
                 "this is no snapshot that this emulator can read: it was changed by hand, or made by another version \
                  than {}, which is {}",
                 env!("CARGO_PKG_VERSION"),
-                self.emulator
+                version
             ))
         };
         let clock: Clock = serde_json::from_value(self.clock).map_err(broken)?;
@@ -120,7 +128,8 @@ mod tests {
     use super::*;
     use crate::authority::Authority;
     use crate::dps::testing::{Ca, Client};
-    use crate::event_grid::tests::subscription;
+    use crate::event_grid::Attempt;
+    use crate::event_grid::tests::{subscription, upload};
     use crate::faults::{Calls, Effect, Fault};
     use crate::identity::Principal;
     use crate::key_vault::{Changes, Import, NewSecret, Stamp};
@@ -141,6 +150,13 @@ mod tests {
         client.generate_code("proven", Some(uploaded.etag())).ok();
         let Client { mut world, .. } = client;
         world.rbac = Rbac::on();
+        let url = "http://127.0.0.1:7071/runtime/webhooks/eventgrid?functionName=G";
+        world.event_grid.subscribe(subscription("given-up", url));
+        world.event_grid.publish(&upload(), NOW, &mut world.random);
+        let due = world.event_grid.take_due(NOW).into_iter();
+        for delivery in due.filter(|delivery| delivery.subscription().to_string() == "given-up") {
+            world.event_grid.settle(delivery, Attempt::Answered(http::StatusCode::BAD_REQUEST), NOW);
+        }
         let ca = Authority::ec_root("Vault CA").unwrap().key_and_certificate_pem().unwrap();
         let stamp = |world: &mut World| Stamp::new(NOW, &mut world.random);
         let stamped = stamp(&mut world);
@@ -232,7 +248,7 @@ mod tests {
         snapshot.functions = Some("http://127.0.0.1:7071".parse().unwrap());
         let (mut world, _) = snapshot.open(Some(&"http://127.0.0.1:4242".parse().unwrap())).unwrap();
         let due = world.event_grid.take_due(NOW);
-        assert_eq!(due.len(), 2, "the upload, and the code that was asked for");
+        assert_eq!(due.len(), 3, "an upload, the code that was asked for, and an upload that was in flight");
         assert!(due.iter().all(|delivery| delivery.endpoint().port() == Some(4242)));
         assert!(due[0].endpoint().query().unwrap().contains("key-of-the-host"));
     }
@@ -265,6 +281,10 @@ mod tests {
             refused.contains("format 7") && refused.contains(&format!("reads format {FORMAT}")),
             "{refused}"
         );
+        let refused = refusal(&|document| {
+            (document["format"], document["emulator"]) = (json!(7), json!("0.2\u{1b}[2J".repeat(100)));
+        });
+        assert!(refused.len() < 200 && !refused.contains('\u{1b}'), "a log's line: {refused}");
         for pointer in ["/world/dps", "/world/key_vaults/my-vault/secrets/live/kept/versions", "/clock"] {
             let refused =
                 refusal(&|document| *document.pointer_mut(pointer).unwrap() = json!("the secret's value"));
@@ -279,6 +299,84 @@ mod tests {
         let refused = refusal(&|document| document["clock"] = json!({ "shifted": "9999999999999.0" }));
         assert!(refused.contains("changed by hand") || refused.contains("beyond the time"), "{refused}");
         assert_eq!(written(&emulator), before);
+    }
+
+    /// What a document holds at these places, and what no request could have put there.
+    fn crafted() -> Vec<(&'static str, Value)> {
+        let long = || json!("c".repeat(17_000));
+        vec![
+            ("/world/event_grid/dead_letters/0/container/container", json!("../..")),
+            ("/world/event_grid/dead_letters/0/container/container", json!("/etc")),
+            ("/world/event_grid/dead_letters/0/subscription", json!("../up")),
+            ("/world/event_grid/dead_letters/0/id", json!("../../../.profile")),
+            ("/world/event_grid/dead_letters/0/due", json!("9999-12-31 23:59:59.0 +00:00:00")),
+            ("/world/event_grid/subscriptions/0/dead_letters/container", json!("..")),
+            ("/world/event_grid/subscriptions/0/name", json!("a b")),
+            ("/world/event_grid/subscriptions/0/scope", json!("everything")),
+            ("/world/event_grid/subscriptions/0/endpoint/url", json!("file:///etc/passwd")),
+            ("/world/event_grid/subscriptions/0/retry/max_attempts", json!(4_000_000_000_u32)),
+            (
+                "/world/event_grid/subscriptions/0/attributes",
+                json!([{ "name": "host", "source": { "Member": "a" } }]),
+            ),
+            ("/world/event_grid/subscriptions/0/batching/max_events", json!(0)),
+            ("/world/event_grid/history/0/items/0/event", json!("no object")),
+            ("/world/event_grid/history/0/items/0/published", json!("-0044-03-15 12:00:00.0 +00:00:00")),
+            ("/world/event_grid/history/0/attempts", json!(u32::MAX)),
+            ("/world/event_grid/pending/0/0/1", json!(77)),
+            ("/world/event_grid/numbered", json!(u64::MAX)),
+            ("/world/event_grid/numbered", json!(0)),
+            ("/world/event_grid/disorder/copies", json!(u64::MAX)),
+            ("/world/event_grid/address", json!("data:text/html,hello")),
+            ("/world/choices/provisioning/secs", json!(u64::MAX)),
+            ("/world/identity/lifetime", json!("99999999999.000000000")),
+            ("/world/identity/key/id", json!("another")),
+            ("/world/rbac/0/role/permissions/0/actions/0", json!("rm -rf")),
+            ("/world/dps/mint/next_code", long()),
+            ("/world/dps/instances/0/name", json!("../a")),
+            ("/world/dps/instances/0/certificates/0/name", json!("a/b")),
+            ("/world/dps/instances/0/certificates/0/etag", json!("\r\nSet-Cookie: a")),
+            ("/world/dps/instances/0/certificates/0/pending_code", long()),
+            ("/world/dps/instances/0/certificates/0/updated", json!("9999-12-31 0:00:00.0 +00:00:00")),
+            (
+                "/world/key_vaults",
+                json!({ "a.b": { "certificates": {"live":{},"deleted":{}}, "keys": {"live":{},"deleted":{}}, "secrets": {"live":{},"deleted":{}} } }),
+            ),
+            ("/world/key_vaults/my-vault/keys/live", json!({})),
+            ("/world/key_vaults/my-vault/secrets/live/kept/name", json!("other")),
+            ("/world/key_vaults/my-vault/secrets/live/kept/versions/0/id", json!("../..")),
+            ("/world/key_vaults/my-vault/secrets/deleted/deleted/at", json!(i64::MAX)),
+            ("/world/key_vaults/my-vault/keys/live/ca/versions/0/content/operations", json!(["Decrypt"])),
+            ("/world/faults/rules/0/fault/calls", json!({ "every": 0 })),
+            ("/world/faults/rules/0/reached", json!(u64::MAX)),
+            ("/clock", json!({ "frozen": "9999-12-31 23:59:59.0 +00:00:00" })),
+        ]
+    }
+
+    #[test]
+    fn a_crafted_snapshot_brings_about_nothing_that_a_request_could_not() {
+        let emulator = lived_in();
+        let before = written(&emulator);
+        for (place, value) in crafted() {
+            let mut document = before.clone();
+            let there = document.pointer_mut(place).unwrap_or_else(|| panic!("nothing is at {place}"));
+            *there = value;
+            let refused = emulator.control().restore(read(document)).unwrap_err();
+            assert_eq!(refused.kind().0, 400, "{place}");
+        }
+        assert_eq!(written(&emulator), before);
+    }
+
+    #[test]
+    fn a_path_for_a_dead_letter_is_not_read_from_a_snapshot() {
+        let emulator = lived_in();
+        let mut document = written(&emulator);
+        let letter = document.pointer_mut("/world/event_grid/dead_letters/0").unwrap();
+        letter["path"] = json!("/etc/cron.d/letter");
+        emulator.control().restore(read(document)).unwrap();
+        let path =
+            emulator.look(|world, _| world.event_grid.dead_letters().next().unwrap().path().to_owned());
+        assert!(path.starts_with("letters/GIVEN-UP/2026/3/5/10/"), "{path}");
     }
 
     #[test]

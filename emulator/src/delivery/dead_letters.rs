@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -61,13 +61,22 @@ fn look(
 }
 
 async fn save(folder: &Path, letter: &DeadLetter) -> io::Result<()> {
-    let path = folder.join(letter.path());
+    let path = below(folder, letter.path())?;
     let text = format!("{:#}\n", letter.blob());
     let write = move || {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
         std::fs::write(path, text)
     };
     tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// A path that leads nowhere but down.
+fn below(folder: &Path, path: &str) -> io::Result<PathBuf> {
+    if Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+        Ok(folder.join(path))
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads out of the folder"))
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +148,14 @@ mod tests {
         let blob: Value = serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap();
         assert_eq!(blob[0]["lastDeliveryOutcome"], "BadRequest");
         assert_eq!(blob[0]["subject"], upload().resource_id);
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_folder() {
+        for path in ["/etc/passwd", "../up.json", "letters/../../up.json", "./letters/a.json"] {
+            assert!(below(Path::new("folder"), path).is_err(), "{path}");
+        }
+        assert_eq!(below(Path::new("folder"), "letters/a.json").unwrap(), Path::new("folder/letters/a.json"));
     }
 
     #[tokio::test]

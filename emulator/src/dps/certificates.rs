@@ -9,17 +9,20 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::dps::etag::{Etag, IfMatch};
-use crate::dps::mint::Stamp;
+use crate::dps::mint::{self, Stamp};
 use crate::dps::possession::{Examined, Refusal};
 use crate::dps::problem::{LIMIT, Problem};
 use crate::dps::upload::Upload;
+use crate::stored;
 
 /// The certificates of one DPS instance, oldest first. Names are compared without case.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Certificates(Vec<Certificate>);
 
 /// A CA certificate and how far its proof of possession has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Certificate {
     name: String,
     upload: Upload,
@@ -28,9 +31,14 @@ pub struct Certificate {
     proof: Option<String>,
     etag: Etag,
     former_etag: Etag,
+    #[serde(deserialize_with = "stored::moment")]
     created: OffsetDateTime,
+    #[serde(deserialize_with = "stored::moment")]
     updated: OffsetDateTime,
 }
+
+stored::checked!(Certificates);
+stored::checked!(Certificate);
 
 /// A proof that was handed in for the certificate as it was at a moment, to be examined.
 #[derive(Clone, Debug)]
@@ -70,6 +78,12 @@ impl Evidence {
 }
 
 impl Certificate {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let is_made_here =
+            is_well_formed(&self.name) && self.pending_code.as_deref().is_none_or(mint::is_code);
+        if is_made_here { Ok(()) } else { Err("a certificate that could not be uploaded") }
+    }
+
     /// The name, as it was first uploaded.
     pub fn name(&self) -> &str {
         &self.name
@@ -145,6 +159,12 @@ impl Certificate {
 }
 
 impl Certificates {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let mut names = self.0.iter().enumerate();
+        let is_unique = names.all(|(place, certificate)| self.position(&certificate.name) == Some(place));
+        if self.0.len() <= LIMIT && is_unique { Ok(()) } else { Err("more certificates than there can be") }
+    }
+
     /// One certificate by name.
     pub fn get(&self, name: &str) -> Option<&Certificate> {
         self.0.iter().find(|certificate| certificate.name.eq_ignore_ascii_case(name))

@@ -15,7 +15,16 @@ use crate::exchange::{self, Request};
 
 /// Names one state of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Etag(String);
+
+impl TryFrom<String> for Etag {
+    type Error = base64::DecodeError;
+
+    fn try_from(text: String) -> Result<Etag, Self::Error> {
+        STANDARD.decode(&text).map(|_| Etag(text))
+    }
+}
 
 impl Etag {
     /// The etag of the n-th write of this world.

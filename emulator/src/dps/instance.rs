@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::arm::GroupId;
 use crate::dps::certificates::Certificates;
 use crate::dps::etag::Etag;
+use crate::stored;
 
 /// Type and namespace, as ids and answers have them.
 pub(super) const RESOURCE_TYPE: &str = "Microsoft.Devices/provisioningServices";
@@ -20,6 +21,7 @@ pub(super) struct InstanceId {
 
 /// A DPS instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ProvisioningService {
     pub(super) group: GroupId,
     pub(super) name: String,
@@ -38,10 +40,13 @@ pub struct ProvisioningService {
 /// The latest operation on an instance.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Phase {
+    #[serde(deserialize_with = "stored::moment")]
     pub(super) ends: OffsetDateTime,
     /// Whether it made the instance.
     pub(super) is_first: bool,
 }
+
+stored::checked!(ProvisioningService);
 
 impl InstanceId {
     /// `/subscriptions/…/resourceGroups/…/providers/Microsoft.Devices/provisioningServices/…`
@@ -65,6 +70,10 @@ impl ProvisioningService {
             capacity: 1,
             certificates: Certificates::default(),
         }
+    }
+
+    fn check_stored(&self) -> Result<(), &'static str> {
+        if is_well_formed(&self.name) { Ok(()) } else { Err("an instance that could not be made") }
     }
 
     /// Whether it is the one of this id.
@@ -112,4 +121,14 @@ impl ProvisioningService {
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
     }
+}
+
+/// The rule the service's own message states.
+pub(super) fn is_well_formed(name: &str) -> bool {
+    let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    (3..=50).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && alphanumeric(name.bytes().next())
+        && alphanumeric(name.bytes().last())
+        && !name.eq_ignore_ascii_case("global")
 }

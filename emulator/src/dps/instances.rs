@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::dps::api_version::ApiVersion;
 use crate::dps::bodies;
 use crate::dps::etag::{Etag, IfMatch};
-use crate::dps::instance::{InstanceId, Phase};
+use crate::dps::instance::{InstanceId, Phase, is_well_formed};
 use crate::dps::paths::{self, READ_INSTANCE};
 use crate::dps::problem::Problem;
 use crate::dps::state::Dps;
@@ -189,16 +189,6 @@ fn check_etag(visit: &Visit<'_>, body: &Value, current: &Etag) -> Result<(), Arm
 fn same_location(one: &str, other: &str) -> bool {
     let bare = |name: &str| name.to_ascii_lowercase().replace(' ', "");
     bare(one) == bare(other)
-}
-
-/// The rule the service's own message states.
-fn is_well_formed(name: &str) -> bool {
-    let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    (3..=50).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        && alphanumeric(name.bytes().next())
-        && alphanumeric(name.bytes().last())
-        && !name.eq_ignore_ascii_case("global")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::stored;
 /// Codes are drawn from a source of their own: which code comes how many-th depends on the seed alone, and not on
 /// what else is asked meanwhile.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(crate) struct Mint {
     writes: u32,
     #[serde(with = "stored::random")]
@@ -34,7 +35,25 @@ impl Default for Mint {
     }
 }
 
+stored::checked!(Mint);
+
+/// The longest verification code that can be chosen. Hostile ones are a reason to choose one.
+pub(crate) const LONGEST_CODE: usize = 16 * 1024;
+
+/// Whether a code can be chosen.
+pub(crate) fn is_code(code: &str) -> bool {
+    (1..=LONGEST_CODE).contains(&code.len())
+}
+
 impl Mint {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        if self.next_code.as_deref().is_none_or(is_code) {
+            Ok(())
+        } else {
+            Err("a code that cannot be chosen")
+        }
+    }
+
     /// Has the codes from here on depend on this seed alone.
     pub(crate) fn reseed(&mut self, seed: u64) {
         self.codes = fastrand::Rng::with_seed(seed);

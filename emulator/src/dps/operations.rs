@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::dps::instance::InstanceId;
 use crate::exchange::{self, Response};
 use crate::guid::guid;
+use crate::stored;
 
 /// How many can still be asked about.
 const KEPT: usize = 1000;
@@ -32,6 +33,7 @@ struct Operation {
     id: String,
     /// As in the query, in the form of 2025.
     parameters: Option<String>,
+    #[serde(deserialize_with = "stored::moment")]
     ends: OffsetDateTime,
 }
 

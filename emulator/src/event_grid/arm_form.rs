@@ -13,7 +13,7 @@ use super::event::Schema;
 use super::filter::Filter;
 use super::name::SubscriptionName;
 use super::schedule::RetryPolicy;
-use super::subscription::{InvalidSubscription, Scope, Subscription};
+use super::subscription::{DEAD_LETTER_DESTINATION, InvalidSubscription, Scope, Subscription};
 
 impl Subscription {
     /// Reads the `properties` of an event subscription. `webhook_of` says where the function of a resource id is
@@ -178,8 +178,7 @@ fn endpoint(
                 ));
             }
             let url = properties["endpointUrl"].as_str().and_then(|url| Url::parse(url).ok());
-            // The service wants https; here a subscriber on the same machine may do without.
-            match url.filter(|url| ["https", "http"].contains(&url.scheme()) && url.has_host()) {
+            match url.filter(Endpoint::is_allowed) {
                 Some(url) => Ok(url.into()),
                 None => Err(wrong("destination.properties.endpointUrl", "an https or http URL")),
             }
@@ -231,20 +230,12 @@ fn dead_letters(destination: &Value) -> Result<Option<DeadLetterContainer>, Inva
     }
     let text = |member: &str| destination["properties"][member].as_str().map(str::to_owned);
     match (destination["endpointType"].as_str(), text("resourceId"), text("blobContainerName")) {
-        // The container's name becomes a folder's.
-        (Some("StorageBlob"), Some(storage_account), Some(container)) if is_container_name(&container) => {
+        // Whether the name can be had is looked at with everything else.
+        (Some("StorageBlob"), Some(storage_account), Some(container)) => {
             Ok(Some(DeadLetterContainer { storage_account, container }))
         }
-        _ => Err(wrong(
-            "deadLetterDestination",
-            "a StorageBlob with a resourceId and a blobContainerName of 3 to 63 small letters, digits and hyphens",
-        )),
+        _ => Err(wrong("deadLetterDestination", DEAD_LETTER_DESTINATION)),
     }
-}
-
-fn is_container_name(name: &str) -> bool {
-    (3..=63).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ const LONGEST: usize = 4096;
 
 /// A header on every delivery of a subscription.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct DeliveryAttribute {
     #[serde(with = "stored::text")]
     name: HeaderName,
@@ -64,6 +65,14 @@ impl DeliveryAttribute {
         Ok(DeliveryAttribute { name: own_name(name)?, source: Source::Member(key.into()) })
     }
 
+    fn check_stored(&self) -> Result<(), InvalidAttribute> {
+        match self.source() {
+            Ok((value, is_secret)) => DeliveryAttribute::fixed(self.name.as_str(), value, is_secret),
+            Err(key) => DeliveryAttribute::member(self.name.as_str(), key),
+        }
+        .map(|_| ())
+    }
+
     /// The header's name, in lower case.
     pub fn name(&self) -> &HeaderName {
         &self.name
@@ -90,6 +99,8 @@ impl DeliveryAttribute {
         }
     }
 }
+
+stored::checked!(DeliveryAttribute);
 
 fn own_name(name: &str) -> Result<HeaderName, InvalidAttribute> {
     let wrong = || InvalidAttribute::Name(name.to_owned());

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use super::name::SubscriptionName;
-use crate::guid::guid;
+use crate::guid::{guid, is_guid};
+use crate::stored;
 
 /// From the last attempt until the blob is there.
 const DELAY: Duration = Duration::minutes(5);
@@ -22,12 +23,52 @@ pub struct DeadLetterContainer {
     pub container: String,
 }
 
+impl DeadLetterContainer {
+    /// Whether a container can have the name. It becomes a folder's.
+    pub(super) fn is_allowed(&self) -> bool {
+        let name = self.container.as_bytes();
+        let fit = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+        (3..=63).contains(&name.len()) && name.iter().all(fit)
+    }
+}
+
 /// An event that was given up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
 pub struct DeadLetter {
+    parts: Parts,
+    /// Made of the parts, and never read from anywhere: it becomes a file's.
     path: String,
+}
+
+/// What a dead letter is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Parts {
+    container: DeadLetterContainer,
+    #[serde(with = "stored::text")]
+    subscription: SubscriptionName,
+    id: String,
     letter: Value,
+    #[serde(deserialize_with = "stored::moment")]
     due: OffsetDateTime,
+}
+
+impl TryFrom<Parts> for DeadLetter {
+    type Error = &'static str;
+
+    fn try_from(parts: Parts) -> Result<DeadLetter, Self::Error> {
+        if parts.container.is_allowed() && is_guid(&parts.id) {
+            Ok(DeadLetter::of(parts))
+        } else {
+            Err("a dead letter in no container")
+        }
+    }
+}
+
+impl From<DeadLetter> for Parts {
+    fn from(letter: DeadLetter) -> Parts {
+        letter.parts
+    }
 }
 
 impl DeadLetter {
@@ -38,17 +79,27 @@ impl DeadLetter {
         given_up: OffsetDateTime,
         random: &mut fastrand::Rng,
     ) -> DeadLetter {
-        let due = given_up + DELAY;
+        DeadLetter::of(Parts {
+            container: container.clone(),
+            subscription: subscription.clone(),
+            id: guid(random),
+            letter,
+            due: given_up + DELAY,
+        })
+    }
+
+    fn of(parts: Parts) -> DeadLetter {
+        let due = parts.due.to_offset(time::UtcOffset::UTC);
         let (date, hour) = (due.date(), due.hour());
         let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
         // Without leading zeros, as documented; the hour is that of the writing (chosen, not observed).
         let path = format!(
             "{}/{}/{year}/{month}/{day}/{hour}/{}.json",
-            container.container,
-            subscription.upper_case(),
-            guid(random)
+            parts.container.container,
+            parts.subscription.upper_case(),
+            parts.id
         );
-        DeadLetter { path, letter, due }
+        DeadLetter { parts, path }
     }
 
     /// Where the blob is: `container/SUBSCRIPTION/year/month/day/hour/guid.json`, in UTC.
@@ -58,22 +109,22 @@ impl DeadLetter {
 
     /// The event, with the members Event Grid adds to it.
     pub fn letter(&self) -> &Value {
-        &self.letter
+        &self.parts.letter
     }
 
     /// What the blob holds: an array of one event. Whether the service puts several into one is unknown.
     pub fn blob(&self) -> Value {
-        json!([self.letter])
+        json!([self.parts.letter])
     }
 
     /// When the blob is there: five minutes after the last attempt.
     pub fn due(&self) -> OffsetDateTime {
-        self.due
+        self.parts.due
     }
 
     /// Until when a container that cannot be written to is tried again; then the event is lost.
     pub fn lost_at(&self) -> OffsetDateTime {
-        self.due + GIVEN_UP_AFTER
+        self.parts.due + GIVEN_UP_AFTER
     }
 }
 

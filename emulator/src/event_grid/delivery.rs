@@ -22,6 +22,7 @@ use crate::stored;
 
 /// One event, or a batch of them, for a subscriber.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Delivery {
     /// Tells it from its duplicates.
     pub(super) number: u64,
@@ -30,6 +31,7 @@ pub struct Delivery {
     /// Never empty.
     #[serde(deserialize_with = "stored::not_empty")]
     items: Vec<Item>,
+    #[serde(deserialize_with = "stored::count")]
     attempts: u32,
     last: Option<(Attempt, OffsetDateTime)>,
     /// Whether its latest turn was not taken because the endpoint is on probation.
@@ -37,10 +39,20 @@ pub struct Delivery {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 struct Item {
     event: Arc<Value>,
+    #[serde(deserialize_with = "stored::moment")]
     published: OffsetDateTime,
 }
+
+impl Item {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        if self.event.is_object() { Ok(()) } else { Err("an event that is no object") }
+    }
+}
+
+stored::checked!(Item);
 
 impl Delivery {
     pub(super) fn first(subscription: &Arc<Subscription>, event: Value, now: OffsetDateTime) -> Delivery {
@@ -58,6 +70,15 @@ impl Delivery {
     pub(super) fn duplicate(mut self, now: OffsetDateTime) -> Delivery {
         self.items.iter_mut().for_each(|item| item.published = now);
         Delivery { attempts: 0, last: None, is_spared: false, ..self }
+    }
+
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let last = self.last.map(|(_, at)| at);
+        if last.is_none_or(stored::is_possible) {
+            Ok(())
+        } else {
+            Err("an attempt beyond the time that can be shown")
+        }
     }
 
     /// Whose it is.
@@ -222,6 +243,8 @@ impl Delivery {
         letter
     }
 }
+
+stored::checked!(Delivery);
 
 /// Who Event Grid says it is.
 pub(super) const ORIGIN: &str = "eventgrid.azure.net";

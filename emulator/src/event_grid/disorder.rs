@@ -3,19 +3,41 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::delivery::Delivery;
+
+/// More copies of each event are of no use, and would fill the memory.
+const MOST: usize = 1_000;
+
+/// Reads how often each event is delivered.
+pub(crate) fn copies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let copies = usize::deserialize(deserializer)?;
+    if copies <= MOST {
+        Ok(copies)
+    } else {
+        Err(serde::de::Error::custom(format_args!("copies are 0 to {MOST}")))
+    }
+}
 
 /// What happens to the deliveries of an event between its publication and the queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Disorder {
+    #[serde(deserialize_with = "copies")]
     copies: usize,
     held: Option<Vec<Delivery>>,
     /// Released, and waiting for those before them to be tried.
     in_turn: VecDeque<Delivery>,
     /// The number of the one that is being tried.
     turn: Option<u64>,
+}
+
+impl Disorder {
+    /// The highest number here.
+    pub(super) fn highest(&self) -> u64 {
+        let waiting = self.held.iter().flatten().chain(&self.in_turn).map(|delivery| delivery.number);
+        waiting.chain(self.turn).max().unwrap_or_default()
+    }
 }
 
 impl Default for Disorder {

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::stored;
+
 /// What is behind an endpoint. It decides which failures are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DestinationKind {
@@ -17,6 +19,7 @@ pub enum DestinationKind {
 /// A URL, and the function behind it if it was named as one. The query may hold a key, so `Debug` and
 /// `Display` stop before it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Endpoint {
     url: Url,
     function: Option<String>,
@@ -26,6 +29,15 @@ impl Endpoint {
     /// The function of this resource id, which is reached at this webhook of its host.
     pub fn function(resource_id: impl Into<String>, webhook: Url) -> Endpoint {
         Endpoint { url: webhook, function: Some(resource_id.into()) }
+    }
+
+    /// Whether events can be posted there. The service wants https; a subscriber on the same machine may do without.
+    pub(super) fn is_allowed(url: &Url) -> bool {
+        ["https", "http"].contains(&url.scheme()) && url.has_host()
+    }
+
+    fn check_stored(&self) -> Result<(), &'static str> {
+        if Endpoint::is_allowed(&self.url) { Ok(()) } else { Err("an endpoint that cannot be posted to") }
     }
 
     /// The whole address, key included.
@@ -59,6 +71,8 @@ impl Endpoint {
         &self.url[..url::Position::AfterPath]
     }
 }
+
+stored::checked!(Endpoint);
 
 impl From<Url> for Endpoint {
     fn from(url: Url) -> Self {

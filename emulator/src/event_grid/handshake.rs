@@ -13,11 +13,13 @@ use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use super::delivery::{ORIGIN, notification};
+use super::endpoint::Endpoint;
 use super::event::{Schema, timestamp};
 use super::name::SubscriptionName;
 use super::subscription::Subscription;
 use crate::exchange::Request;
-use crate::guid::guid;
+use crate::guid::{guid, is_guid};
+use crate::stored;
 
 /// From a failed attempt to the next.
 const AGAIN_AFTER: Duration = Duration::seconds(5);
@@ -56,21 +58,30 @@ impl Provisioning {
 
 /// A subscription that is not in force yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct Proposal {
     pub(super) subscription: Arc<Subscription>,
+    #[serde(deserialize_with = "stored::count")]
     number: u64,
     code: String,
     token: String,
-    link: Url,
+    #[serde(deserialize_with = "stored::moment")]
+    created: OffsetDateTime,
+    /// Where Event Grid itself can be reached.
+    address: Url,
+    #[serde(deserialize_with = "stored::count")]
     attempts: u32,
     stage: Stage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
-    Due(OffsetDateTime),
+    Due(#[serde(deserialize_with = "stored::moment")] OffsetDateTime),
     Asked,
-    ByHand { until: OffsetDateTime },
+    ByHand {
+        #[serde(deserialize_with = "stored::moment")]
+        until: OffsetDateTime,
+    },
     Failed(String),
 }
 
@@ -118,11 +129,31 @@ impl Proposal {
         random: &mut fastrand::Rng,
     ) -> Proposal {
         let (code, token) = (guid(random), guid(random));
-        let mut link = address.clone();
-        link.set_path(&format!("/eventsubscriptions/{}/validate", subscription.name.key()));
-        link.set_query(Some(&format!("id={code}&t={}&apiVersion=2022-06-15&token={token}", timestamp(now))));
-        let stage = Stage::Due(now);
-        Proposal { subscription: Arc::new(subscription), number, code, token, link, attempts: 0, stage }
+        let (subscription, address) = (Arc::new(subscription), address.clone());
+        Proposal {
+            subscription,
+            number,
+            code,
+            token,
+            created: now,
+            address,
+            attempts: 0,
+            stage: Stage::Due(now),
+        }
+    }
+
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let is_made_here = is_guid(&self.code) && is_guid(&self.token) && Endpoint::is_allowed(&self.address);
+        if is_made_here { Ok(()) } else { Err("a question that nobody here has asked") }
+    }
+
+    /// What somebody follows who answers in the endpoint's place.
+    fn link(&self) -> Url {
+        let (created, code, token) = (timestamp(self.created), &self.code, &self.token);
+        let mut link = self.address.clone();
+        link.set_path(&format!("/eventsubscriptions/{}/validate", self.subscription.name.key()));
+        link.set_query(Some(&format!("id={code}&t={created}&apiVersion=2022-06-15&token={token}")));
+        link
     }
 
     /// When it wants to ask, if it does.
@@ -142,7 +173,7 @@ impl Proposal {
             subscription: Arc::clone(&self.subscription),
             number: self.number,
             code: self.code.clone(),
-            link: self.link.clone(),
+            link: self.link(),
             event_id: guid(random),
             at: now,
         }
@@ -158,10 +189,7 @@ impl Proposal {
     /// Goes by another number, so much higher, and with a link to another address.
     pub(super) fn moved(&mut self, by: u64, address: &Url) {
         self.number += by;
-        let mut link = address.clone();
-        link.set_path(self.link.path());
-        link.set_query(self.link.query());
-        self.link = link;
+        self.address = address.clone();
     }
 
     /// Whether this is the question it is waiting for an answer to.
@@ -200,11 +228,13 @@ impl Proposal {
             Stage::ByHand { until } if now > *until => {
                 Provisioning::Failed("nobody followed the validation link within ten minutes".to_owned())
             }
-            Stage::ByHand { .. } => Provisioning::AwaitingManualAction(self.link.clone()),
+            Stage::ByHand { .. } => Provisioning::AwaitingManualAction(self.link()),
             Stage::Failed(reason) => Provisioning::Failed(reason.clone()),
         }
     }
 }
+
+stored::checked!(Proposal);
 
 impl Handshake {
     /// Whose endpoint is asked.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::schedule::Attempt;
+use crate::stored;
 
 /// So many failures in a row are one endpoint's bad luck; from here on they are its state.
 const TOLERATED: u32 = 10;
@@ -19,8 +20,11 @@ const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
 /// How an endpoint has been doing.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Health {
+    #[serde(deserialize_with = "stored::count")]
     failures: u32,
+    #[serde(deserialize_with = "stored::count")]
     probations: u32,
+    #[serde(deserialize_with = "stored::moment_or_none")]
     ends: Option<OffsetDateTime>,
 }
 

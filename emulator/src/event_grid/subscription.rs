@@ -14,8 +14,13 @@ use super::name::SubscriptionName;
 use super::schedule::RetryPolicy;
 use crate::stored;
 
+/// What takes dead letters.
+pub(super) const DEAD_LETTER_DESTINATION: &str =
+    "a StorageBlob with a resourceId and a blobContainerName of 3 to 63 small letters, digits and hyphens";
+
 /// One event subscription of a system topic for ARM events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Subscription {
     /// What the delivery is signed with.
     #[serde(with = "stored::text")]
@@ -61,6 +66,10 @@ impl Subscription {
         Subscription { dead_letters: Some(DeadLetterContainer { storage_account, container }), ..self }
     }
 
+    fn check_stored(&self) -> Result<(), InvalidSubscription> {
+        self.check()
+    }
+
     /// Refuses what is beyond the limits of the service.
     pub fn check(&self) -> Result<(), InvalidSubscription> {
         let wrong = |member, expected| InvalidSubscription::Member { member, expected };
@@ -77,9 +86,14 @@ impl Subscription {
         if self.attributes.len() > attribute::MOST {
             return Err(wrong("destination.properties.deliveryAttributeMappings", "at most ten headers"));
         }
+        if self.dead_letters.as_ref().is_some_and(|container| !container.is_allowed()) {
+            return Err(wrong("deadLetterDestination", DEAD_LETTER_DESTINATION));
+        }
         Ok(())
     }
 }
+
+stored::checked!(Subscription);
 
 /// Why a subscription cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +123,16 @@ pub enum InvalidSubscription {
 
 /// What a system topic for ARM events watches: an Azure subscription or a resource group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Scope(String);
+
+impl TryFrom<String> for Scope {
+    type Error = InvalidScope;
+
+    fn try_from(id: String) -> Result<Scope, InvalidScope> {
+        id.parse()
+    }
+}
 
 impl Scope {
     /// A whole Azure subscription.

@@ -10,8 +10,10 @@ use crate::stored;
 
 /// The rules in force.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Faults {
     rules: Vec<Rule>,
+    #[serde(deserialize_with = "stored::count")]
     numbered: u64,
 }
 
@@ -20,7 +22,9 @@ pub struct Faults {
 pub struct Rule {
     id: u64,
     fault: Fault,
+    #[serde(deserialize_with = "stored::count")]
     reached: u64,
+    #[serde(deserialize_with = "stored::count")]
     hits: u64,
     #[serde(with = "stored::random")]
     random: fastrand::Rng,
@@ -48,6 +52,10 @@ impl Faults {
         self.numbered += 1;
         self.rules.push(Rule::new(self.numbered, fault));
         Ok(self.rules.last().expect("one was just pushed"))
+    }
+
+    fn check_stored(&self) -> Result<(), InvalidFault> {
+        self.rules.iter().try_for_each(|rule| validity::check(&rule.fault))
     }
 
     /// The rules, in the order they are tried.
@@ -83,6 +91,8 @@ impl Faults {
         aimed.find_map(Rule::strike)
     }
 }
+
+stored::checked!(Faults);
 
 impl Rule {
     fn new(id: u64, fault: Fault) -> Rule {

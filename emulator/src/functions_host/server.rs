@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State as Shared;
+use axum::middleware::from_fn;
 use futures::future::join_all;
 use http::StatusCode;
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use super::runner::Runner;
 use super::timers::Timers;
 use super::webhook::{Decision, Payload};
 use super::{admin, webhook};
+use crate::control::at_home;
 use crate::exchange::{self, Request, Response};
 
 /// `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` as it is by default.
@@ -32,7 +34,7 @@ pub(super) struct Front {
 
 /// Answers for as long as nobody aborts it.
 pub(super) async fn serve(front: Arc<Front>, listener: TcpListener) {
-    let router = axum::Router::new().fallback(answer).with_state(front);
+    let router = axum::Router::new().fallback(answer).layer(from_fn(at_home)).with_state(front);
     // `serve` only returns when told to shut down, and nobody tells it.
     let _ = axum::serve(listener, router).await;
 }

@@ -16,8 +16,12 @@ use crate::stored;
 /// The function app's `IDENTITY_HEADER`, unless it is given another.
 pub const APP_HEADER: &str = "function-app";
 
+/// The longest that a token of a snapshot is good for.
+const LONGEST: Duration = Duration::days(366);
+
 /// The issuer of tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Identity {
     /// How long a new token is good for; an hour at first. Clients renew when less than five minutes remain.
     pub lifetime: Duration,
@@ -33,6 +37,11 @@ impl Identity {
         let key = SigningKey::generate().expect("OpenSSL makes P-256 keys");
         let app_header = Hidden(APP_HEADER.to_owned());
         Identity { lifetime: Duration::HOUR, key, app_header, directory: Directory::default() }
+    }
+
+    /// Tokens that end within the time that can be shown.
+    fn check_stored(&self) -> Result<(), &'static str> {
+        if self.lifetime.abs() <= LONGEST { Ok(()) } else { Err("tokens that are good for too long") }
     }
 
     /// Tells by which `IDENTITY_HEADER` the function app is known.
@@ -107,6 +116,8 @@ impl Identity {
         (now + self.lifetime).unix_timestamp()
     }
 }
+
+stored::checked!(Identity);
 
 impl Default for Identity {
     fn default() -> Identity {

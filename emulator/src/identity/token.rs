@@ -19,11 +19,13 @@ use crate::jose;
 use crate::jwk;
 use crate::stored;
 
+const CURVE: Nid = Nid::X9_62_PRIME256V1;
 /// So many tokens are known at once; each lives for an hour, and clients ask for few.
 const REMEMBERED: usize = 256;
 
 /// The issuer's key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct SigningKey {
     id: String,
     #[serde(with = "stored::curve_key")]
@@ -40,10 +42,18 @@ struct Opened(Mutex<HashMap<[u8; 32], Arc<Value>>>);
 impl SigningKey {
     /// A new key.
     pub(super) fn generate() -> Result<SigningKey, ErrorStack> {
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+        let group = EcGroup::from_curve_name(CURVE)?;
         let key = EcKey::generate(&group)?;
-        let id = jose::base64url(sha256(&key.public_key_to_der()?));
-        Ok(SigningKey { id, key: Hidden(key), opened: Opened::default() })
+        Ok(SigningKey { id: id(&key)?, key: Hidden(key), opened: Opened::default() })
+    }
+
+    /// A key as it is made here; any other could not sign.
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let key = &self.key.0;
+        let is_made_here = key.group().curve_name() == Some(CURVE)
+            && key.check_key().is_ok()
+            && id(key).is_ok_and(|id| id == self.id);
+        if is_made_here { Ok(()) } else { Err("a key that signs no tokens") }
     }
 
     /// The public half, as a stranger needs it to check a token.
@@ -80,6 +90,12 @@ impl SigningKey {
         }
         serde_json::from_slice(&jose::from_base64url(claims)?).ok()
     }
+}
+
+stored::checked!(SigningKey);
+
+fn id(key: &EcKey<Private>) -> Result<String, ErrorStack> {
+    Ok(jose::base64url(sha256(&key.public_key_to_der()?)))
 }
 
 impl Opened {

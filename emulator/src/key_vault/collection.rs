@@ -15,9 +15,37 @@ const SECONDS_A_DAY: i64 = 86_400;
 
 /// The objects of one kind, by their names in lower case.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked<T>", bound(deserialize = "T: Deserialize<'de>"))]
 pub(super) struct Collection<T> {
     live: BTreeMap<String, Object<T>>,
     deleted: BTreeMap<String, Deleted<T>>,
+}
+
+/// A collection as it is written.
+#[derive(Deserialize)]
+struct Unchecked<T> {
+    live: BTreeMap<String, Object<T>>,
+    deleted: BTreeMap<String, Deleted<T>>,
+}
+
+impl<T> TryFrom<Unchecked<T>> for Collection<T> {
+    type Error = &'static str;
+
+    fn try_from(Unchecked { live, deleted }: Unchecked<T>) -> Result<Collection<T>, Self::Error> {
+        let gone = deleted.iter().map(|(key, deleted)| (key, &deleted.object));
+        let are_named = live
+            .iter()
+            .chain(gone)
+            .all(|(at, object)| check_name(&object.name).is_ok() && *at == key(&object.name));
+        let are_apart = deleted.keys().all(|key| !live.contains_key(key));
+        let are_of_their_time =
+            deleted.values().all(|deleted| OffsetDateTime::from_unix_timestamp(deleted.at).is_ok());
+        if are_named && are_apart && are_of_their_time {
+            Ok(Collection { live, deleted })
+        } else {
+            Err("an object that is not where it belongs")
+        }
+    }
 }
 
 /// An object that was deleted, and when.
@@ -50,6 +78,17 @@ impl<T: Stored> Collection<T> {
     /// Every deleted object, likewise.
     pub(super) fn iter_deleted(&self) -> impl Iterator<Item = (&str, &Deleted<T>)> {
         self.deleted.iter().map(|(key, deleted)| (key.as_str(), deleted))
+    }
+
+    /// How many there are, live or deleted.
+    pub(super) fn count(&self) -> usize {
+        self.live.len() + self.deleted.len()
+    }
+
+    /// How many of them belong to certificates, by any of their versions.
+    pub(super) fn count_managed(&self) -> usize {
+        let all = self.live.values().chain(self.deleted.values().map(|deleted| &deleted.object));
+        all.filter(|object| object.versions().any(|version| version.content.is_managed())).count()
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Object<T>> {

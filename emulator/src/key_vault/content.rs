@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::creation;
 use super::import::ContentType;
 use super::key_operation::KeyOperation;
+use super::private_jwk;
 use crate::hidden::Hidden;
 use crate::stored;
 
@@ -23,6 +24,7 @@ pub(super) struct Certificate {
 
 /// A private key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct Key {
     #[serde(with = "stored::private_key")]
     pub(super) private: Hidden<PKey<Private>>,
@@ -30,6 +32,23 @@ pub(super) struct Key {
     pub(super) exportable: bool,
     /// Whether it belongs to the certificate of the same name.
     pub(super) managed: bool,
+}
+
+stored::checked!(Key);
+
+impl Key {
+    /// A key that a request could have brought.
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let key = &self.private.0;
+        let is_whole = match (key.rsa(), key.ec_key()) {
+            (Ok(rsa), _) => rsa.check_key().is_ok_and(|whole| whole),
+            (_, Ok(curve)) => curve.check_key().is_ok(),
+            _ => false,
+        };
+        let can =
+            private_jwk::check(key).and_then(|()| KeyOperation::check(&self.operations, key.rsa().is_ok()));
+        if is_whole && can.is_ok() { Ok(()) } else { Err("a key that no vault keeps") }
+    }
 }
 
 /// A value, and what it is.

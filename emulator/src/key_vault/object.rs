@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
@@ -73,6 +73,13 @@ impl Stamp {
 /// An id as Key Vault makes them: 32 hex digits.
 pub(super) fn hex_id(random: &mut fastrand::Rng) -> String {
     format!("{:032x}", random.u128(..))
+}
+
+/// Reads such an id.
+fn read_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    let fits = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if fits { Ok(id) } else { Err(serde::de::Error::custom("a version's id that is none")) }
 }
 
 /// The attributes every version has. Times are whole seconds, as on the wire.
@@ -184,6 +191,7 @@ pub(super) fn to_tags<K: Into<String>, V: Into<String>>(tags: impl IntoIterator<
 /// One version of an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Version<T> {
+    #[serde(deserialize_with = "read_id")]
     pub(super) id: String,
     pub(super) attributes: Attributes,
     pub(super) tags: Tags,

@@ -17,20 +17,40 @@ use super::key_operation::KeyOperation;
 use super::kind::Kind;
 use super::new_key::NewKey;
 use super::new_secret::NewSecret;
-use super::object::{Changes, Stamp, Target};
+use super::object::{Changes, Object, Stamp, Target};
 use super::refusal::Refusal;
+use crate::stored;
 
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// One vault.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct Vault {
     pub(super) certificates: Collection<Certificate>,
     pub(super) keys: Collection<Key>,
     pub(super) secrets: Collection<Secret>,
 }
 
+stored::checked!(Vault);
+
 impl Vault {
+    /// Certificates have their keys and secrets beside them, and nothing else is a certificate's.
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let live = self
+            .certificates
+            .iter()
+            .all(|(name, certificate)| belongs(certificate, self.keys.get(name), self.secrets.get(name)));
+        let deleted = self.certificates.iter_deleted().all(|(name, certificate)| {
+            let key = self.keys.deleted(name).ok().map(|deleted| &deleted.object);
+            let secret = self.secrets.deleted(name).ok().map(|deleted| &deleted.object);
+            belongs(&certificate.object, key, secret)
+        });
+        let keys = self.keys.count_managed() == self.certificates.count();
+        let secrets = self.secrets.count_managed() == self.certificates.count();
+        if live && deleted && keys && secrets { Ok(()) } else { Err("a certificate that is not whole") }
+    }
+
     pub(super) fn import(&mut self, name: &str, import: &Import, stamp: Stamp) -> Result<(), Refusal> {
         self.check_certificate_name(name)?;
         self.add_import(name, import.seal()?, import, stamp)
@@ -225,6 +245,26 @@ impl Vault {
         self.certificates.add(name, version.with(certificate));
         Ok(())
     }
+}
+
+/// Whether key and secret are those of a certificate, version by version.
+fn belongs(
+    certificate: &Object<Certificate>,
+    key: Option<&Object<Key>>,
+    secret: Option<&Object<Secret>>,
+) -> bool {
+    let (Some(key), Some(secret)) = (key, secret) else { return false };
+    let count = certificate.versions().count();
+    let are_as_many = key.versions().count() == count && secret.versions().count() == count;
+    are_as_many
+        && certificate.versions().zip(key.versions()).zip(secret.versions()).all(|((leaf, key), secret)| {
+            let public = leaf.content.leaf.public_key();
+            key.id == leaf.id
+                && secret.id == leaf.id
+                && key.content.managed
+                && secret.content.managed
+                && public.is_ok_and(|public| public.public_eq(&key.content.private.0))
+        })
 }
 
 fn validity(certificate: &X509Ref) -> Result<(Option<i64>, Option<i64>), ErrorStack> {

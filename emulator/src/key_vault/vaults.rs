@@ -12,12 +12,31 @@ use super::new_secret::NewSecret;
 use super::object::{Changes, Stamp, Target};
 use super::refusal::Refusal;
 use super::vault::Vault;
+use crate::stored;
+
+/// Whether a vault can have a name: it becomes a host's, which punycode's `--` would upset.
+pub(crate) fn is_vault_name(name: &str) -> bool {
+    (3..=24).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !name.ends_with('-')
+        && !name.contains("--")
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
 
 /// All vaults, by their names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct KeyVaults(BTreeMap<String, Vault>);
 
+stored::checked!(KeyVaults);
+
 impl KeyVaults {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let mut names = self.0.keys();
+        let fit = |name: &String| is_vault_name(name) && *name == name.to_ascii_lowercase();
+        if names.all(fit) { Ok(()) } else { Err("a vault of a name that none can have") }
+    }
+
     /// Adds an empty vault, unless there is one of that name.
     pub fn add(&mut self, name: &str) {
         self.0.entry(name.to_ascii_lowercase()).or_default();

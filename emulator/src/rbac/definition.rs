@@ -163,7 +163,8 @@ fn is_list(key: &str) -> bool {
     LISTS.iter().any(|list| list.eq_ignore_ascii_case(key))
 }
 
-fn is_action(text: &str) -> bool {
+/// Whether a text names an action, or with stars several.
+pub(super) fn is_action(text: &str) -> bool {
     let verb = text.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let known = ["read", "write", "delete", "action"].contains(&verb.as_str()) || verb.contains('*');
     let fit = |sign: char| sign.is_ascii_alphanumeric() || "./-_*".contains(sign);

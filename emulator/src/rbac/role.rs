@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::definition::is_action;
+use crate::stored;
+
 /// A role definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
@@ -11,6 +14,7 @@ pub struct Role {
 
 /// One entry of a role's permissions. An exception takes away from its own entry only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct Permission {
     pub(super) actions: Vec<String>,
     pub(super) not_actions: Vec<String>,
@@ -62,7 +66,15 @@ impl Role {
     }
 }
 
+stored::checked!(Permission);
+
 impl Permission {
+    fn check_stored(&self) -> Result<(), &'static str> {
+        let lists = [&self.actions, &self.not_actions, &self.data_actions, &self.not_data_actions];
+        let known = lists.into_iter().flatten().all(|action| is_action(action));
+        if known { Ok(()) } else { Err("a right to what is no action") }
+    }
+
     fn grants(&self, plane: Plane, action: &str) -> bool {
         let (granted, except) = match plane {
             Plane::Control => (&self.actions, &self.not_actions),

@@ -4,7 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// A resource, and with it everything below.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String")]
 pub struct Scope(String);
+
+impl From<String> for Scope {
+    fn from(resource_id: String) -> Scope {
+        Scope::at(&resource_id)
+    }
+}
 
 impl Scope {
     /// All subscriptions.

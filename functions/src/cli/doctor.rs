@@ -8,7 +8,7 @@ use keyholder::error::{self, CallError};
 use keyholder::registry::Registry;
 use keyholder::registry::arm::{Arm, Write};
 use keyholder::trust::Scope;
-use keyholder::vault::key_vault::{KeyVaults, MaySign, Probe};
+use keyholder::vault::key_vault::{KeyVaults, ListedVersion, MaySign, Probe};
 use keyholder::{RegistryId, Settings, azure, http_client, telemetry};
 use serde::Serialize;
 
@@ -154,6 +154,7 @@ impl Diagnosis {
         // A key that is granted is the one that matters; else any will do.
         let any = grants.iter().flatten().map(|(name, _)| name.clone()).next();
         let asked_about = names.first().cloned().or(any);
+        let mut can_list = grants.is_ok();
         let count = grants.map(|all| {
             let all = certificates_in_words(all.len());
             format!("{vault} has {all}, {} of them granted for these DPS instances", names.len())
@@ -166,8 +167,44 @@ impl Diagnosis {
         });
         self.note("sign", may_sign.map_err(Problem::from));
         if let Some(may_read) = watched("asking for rights", probe.may_read_secrets()).await {
+            can_list &= may_read.is_ok();
             let may_read = may_read.map(|()| format!("{vault} lets it read secrets"));
             self.note("secrets", may_read.map_err(Problem::from));
+        }
+        if can_list {
+            self.list_grants(probe).await;
+        }
+    }
+
+    /// Lists every version that still grants, so that one whose grant is to be withdrawn is not forgotten.
+    async fn list_grants(&mut self, probe: Probe<'_>) {
+        let versions = match watched("reading versions", probe.versions()).await {
+            Ok(versions) => versions,
+            Err(error) => return self.note("grant", Err(error.into())),
+        };
+        for listed in &versions {
+            let of_the_same = |other: &&ListedVersion| {
+                let (this, other) = (&listed.version.object, &other.version.object);
+                (this.kind(), this.name()) == (other.kind(), other.name())
+            };
+            let newest = || versions.iter().filter(of_the_same).filter(|other| other.is_newest);
+            let granted = |registry: &&RegistryId| listed.version.grant.allowing(registry).is_some();
+            let allowed: Vec<&RegistryId> = self.registries.iter().filter(granted).collect();
+            if allowed.is_empty() {
+                continue;
+            }
+            let holds =
+                |registry: &&RegistryId| newest().all(|one| one.version.grant.allowing(registry).is_some());
+            let age = if listed.is_newest { "newest" } else { "older" };
+            let enabled = if listed.is_enabled { "" } else { ", disabled" };
+            let effect = match allowed.iter().any(holds) {
+                true => "",
+                false => ", without effect, because the newest version does not grant it",
+            };
+            let names: Vec<&str> = allowed.iter().map(|registry| registry.name()).collect();
+            let message =
+                format!("{} grants {} ({age}{enabled}{effect})", listed.version.object, names.join(", "));
+            self.note("grant", Ok(message));
         }
     }
 

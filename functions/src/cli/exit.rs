@@ -87,7 +87,7 @@ mod tests {
         let rows = [
             (Reason::Verified, Exit::Done),
             (Reason::AlreadyVerified, Exit::Done),
-            (Reason::VerifiedWithoutProof, Exit::Done),
+            (Reason::VerifiedWithoutProof, Exit::Failed),
             (Reason::Gone, Exit::Failed),
             (Reason::RegistryNotServed, Exit::Denied),
             (Reason::NoGrant, Exit::Denied),

@@ -40,6 +40,9 @@ pub(super) async fn run(settings: &Settings, certificate: &CertificateId, format
     drop(progress);
     format.print(&Ended::new(certificate, &outcome));
     hint(&outcome.to_string());
+    if let Some(command) = outcome.whole_command() {
+        hint(&format!("with its other tags: {command}"));
+    }
     outcome.reason().into()
 }
 

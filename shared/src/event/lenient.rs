@@ -70,11 +70,11 @@ impl<'de> Visitor<'de> for DataVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Data, A::Error> {
         let mut data = Data::default();
-        while let Some(name) = members.next_key::<Name>()? {
+        while let Some(name) = members.next_key::<Member>()? {
             match name {
-                Name::OperationName => data.operation_name = members.next_value()?,
-                Name::ResourceUri => data.resource_uri = members.next_value()?,
-                Name::Other => _ = members.next_value::<IgnoredAny>()?,
+                Member::Operation => data.operation_name = members.next_value()?,
+                Member::Resource => data.resource_uri = members.next_value()?,
+                Member::Other => _ = members.next_value::<IgnoredAny>()?,
             }
         }
         Ok(data)
@@ -89,10 +89,11 @@ impl<'de> Deserialize<'de> for Data {
 
 /// The names of members of `data`.
 #[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Name {
-    OperationName,
-    ResourceUri,
+enum Member {
+    #[serde(rename = "operationName")]
+    Operation,
+    #[serde(rename = "resourceUri")]
+    Resource,
     #[serde(other)]
     Other,
 }

@@ -2,7 +2,7 @@
 //!
 //! A vault can only be listed, 25 certificates a call, so the list is kept for a minute and read by one
 //! caller at a time, whoever else needs it waiting for that one. A miss reads it once more, unless that has
-//! happened since the question was asked: the CA may have been imported a moment ago.
+//! happened since the moment the question is about: the CA may have been imported a moment ago.
 //!
 //! A reading goes on when whoever asked for it has no time left. In a vault with thousands of certificates it may
 //! take longer than one run may, and would otherwise begin anew each time and never end.
@@ -41,10 +41,12 @@ struct Listing {
 
 impl Directory {
     /// The certificate with this thumbprint. `read` lists the vault; `get` looks at the name that the list has for
-    /// it, and says if the list is wrong about that by now, which is a miss too.
+    /// it, and says if the list is wrong about that by now, which is a miss too. What was imported after `as_of` need not
+    /// be found.
     pub(super) async fn find<F, G, T>(
         &self,
         wanted: Thumbprint,
+        as_of: Instant,
         read: impl Fn() -> F,
         get: impl Fn(String) -> G,
     ) -> Result<Option<T>, CallError>
@@ -54,7 +56,7 @@ impl Directory {
     {
         let asked = Instant::now();
         let is_young = |listing: &Listing| asked.duration_since(listing.ended) < LIFETIME;
-        let is_newer = |listing: &Listing| listing.begun >= asked;
+        let is_newer = |listing: &Listing| listing.begun >= as_of;
         let known = self.names(is_young, &read).await?;
         if let Some(name) = known.get(&wanted)
             && let Some(found) = get(name.clone()).await?
@@ -147,7 +149,7 @@ mod tests {
             let is_there = vault.holds().iter().any(|(held, as_name)| *held == of && *as_name == name);
             Ok(is_there.then_some(name))
         };
-        directory.find(thumbprint(of), || vault.clone().list(), get).await
+        directory.find(thumbprint(of), Instant::now(), || vault.clone().list(), get).await
     }
 
     fn named(name: &str) -> Result<Option<String>, CallError> {
@@ -201,7 +203,9 @@ mod tests {
         let (vault, directory) = (Vault::with(&[(1, "ca-1")]), Directory::default());
         let refused = CallError::Changed { call: "listing".into() };
         let fails = || std::future::ready(Err(refused.clone()));
-        let failed = directory.find(thumbprint(1), fails, |name| std::future::ready(Ok(Some(name)))).await;
+        let failed = directory
+            .find(thumbprint(1), Instant::now(), fails, |name| std::future::ready(Ok(Some(name))))
+            .await;
         assert_eq!(failed, Err(refused.clone()));
         assert_eq!(find(&directory, &vault, 1).await, named("ca-1"));
     }

@@ -11,6 +11,8 @@ mod gate;
 mod pages;
 mod probe;
 mod remedy;
+mod secret_versions;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +26,7 @@ use zeroize::Zeroizing;
 
 use super::directory::Directory;
 use super::object_id::is_name;
-use super::{Found, KeyUse, ObjectId, ReadError, Search, Sighting, Vault, Wanted};
+use super::{Found, KeyUse, ObjectId, ReadError, Search, Sighting, Vault, Version, Wanted};
 use crate::ahead::Ahead;
 use crate::ca::SignatureAlgorithm;
 use crate::config::KeyAccess;
@@ -36,6 +38,7 @@ pub use answer::Certificate;
 use calls::Calls;
 use gate::Gate;
 pub use probe::{MaySign, Probe};
+pub use versions::ListedVersion;
 
 /// The vaults of the settings.
 pub struct KeyVaults {
@@ -161,10 +164,10 @@ impl KeyVault {
         if let Some(certificate) = &same_name
             && certificate.ca.thumbprint() == wanted.thumbprint
         {
-            return Ok(Search::Found(Box::new(found(certificate.clone(), access))));
+            return Ok(Search::Found(Box::new(found(certificate.clone(), Vec::new(), access))));
         }
         if let Some(listed) = self.listed(wanted, access).await? {
-            return Ok(Search::Found(Box::new(found(listed, access))));
+            return Ok(Search::Found(Box::new(found(listed, Vec::new(), access))));
         }
         if let Some(certificate) = same_name {
             return self.version(certificate, wanted, access).await;
@@ -191,10 +194,10 @@ impl KeyVault {
             let certificate = self.calls.certificate(&name, None).await?;
             Ok(certificate.filter(|certificate| certificate.ca.thumbprint() == wanted.thumbprint))
         };
-        self.directory.find(wanted.thumbprint, read, get).await
+        self.directory.find(wanted.thumbprint, wanted.as_of, read, get).await
     }
 
-    /// An older version of the certificate of the same name.
+    /// An older version of the certificate of the same name, for which the newest has to grant too.
     async fn version(
         &self,
         newest: Certificate,
@@ -206,7 +209,10 @@ impl KeyVault {
             && let Some(certificate) = self.calls.certificate(name, Some(&version)).await?
             && certificate.ca.thumbprint() == wanted.thumbprint
         {
-            return Ok(Search::Found(Box::new(found(certificate, access))));
+            let Certificate { object, grant, tags, read, .. } = newest;
+            let certificate = Certificate { read: read.min(certificate.read), ..certificate };
+            let newest = vec![Version { object, grant, tags }];
+            return Ok(Search::Found(Box::new(found(certificate, newest, access))));
         }
         let thumbprint = newest.ca.thumbprint();
         Ok(Search::Missing(vec![Sighting::Other { object: newest.object, thumbprint }]))
@@ -231,8 +237,8 @@ fn visible<T>(result: Result<T, CallError>, access: KeyAccess) -> Result<Option<
     }
 }
 
-fn found(certificate: Certificate, access: KeyAccess) -> Found {
-    let Certificate { object, key, secret, ca, grant, tags } = certificate;
+fn found(certificate: Certificate, newest: Vec<Version>, access: KeyAccess) -> Found {
+    let Certificate { object, key, secret, ca, grant, tags, read } = certificate;
     let or_read = secret.filter(|_| access == KeyAccess::ReadSecret);
-    Found { object, grant, tags, key: KeyUse::SignInVault { key, certificate: ca, or_read } }
+    Found { object, grant, tags, key: KeyUse::SignInVault { key, certificate: ca, or_read }, newest, read }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::accounting::CA_TAG;
 use crate::error;
 use crate::fingerprint::{CERTIFICATE_TAG, Fingerprint};
 use crate::trust::GRANT_TAG;
@@ -109,31 +110,79 @@ impl ObjectId {
         if options.is_empty() { command } else { format!("{command} {options}") }
     }
 
-    /// The command with which the object's owner lets it prove possession for a registry. It repeats the
-    /// tags that are there, because setting tags replaces all of them.
+    /// The same object in whatever version is the newest.
+    pub fn of_newest_version(&self) -> ObjectId {
+        ObjectId { version: String::new(), ..self.clone() }
+    }
+
+    /// The command with which the object's owner lets this version prove possession for a registry. Setting tags
+    /// replaces all of them, so it says where there are others; what they are is the owner's business.
     pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
         self.tag_command(tags, GRANT_TAG, registry)
     }
 
-    /// The command with which the object's owner says that a certificate is theirs. It repeats the tags that are
-    /// there, too.
+    /// The command with which the object's owner says that a certificate is theirs, likewise.
     pub fn naming_command(&self, tags: &[(String, String)], certificate: &Fingerprint) -> String {
         self.tag_command(tags, CERTIFICATE_TAG, &certificate.to_string())
     }
 
-    /// Adds an entry to the list in a tag, and leaves the other tags as they are.
+    /// The grant with every other tag; `None` where there are none, or one needs the quotes of a certain shell.
+    pub fn whole_grant_command(&self, tags: &[(String, String)], registry: &str) -> Option<String> {
+        self.whole_tag_command(tags, GRANT_TAG, registry)
+    }
+
+    /// The name with every other tag, likewise.
+    pub fn whole_naming_command(
+        &self,
+        tags: &[(String, String)],
+        certificate: &Fingerprint,
+    ) -> Option<String> {
+        self.whole_tag_command(tags, CERTIFICATE_TAG, &certificate.to_string())
+    }
+
     fn tag_command(&self, tags: &[(String, String)], tag: &str, entry: &str) -> String {
-        let mut command = self.command("set-attributes --tags");
-        let mut entries = entry.to_owned();
-        for (name, value) in tags {
-            if name == tag {
-                entries = if value.trim().is_empty() { entries } else { format!("{value},{entries}") };
-            } else {
-                command += &format!(" {}", quoted(&format!("{name}={value}")));
+        let mut says_all = tags.iter().all(|(name, _)| OWN_TAGS.contains(&name.as_str()));
+        let mut command = self.set_tags();
+        for (name, value) in tags.iter().filter(|(name, _)| name != tag && OWN_TAGS.contains(&name.as_str()))
+        {
+            match argument(&format!("{name}={value}")) {
+                Some(kept) => command += &format!(" {kept}"),
+                None => says_all = false,
             }
         }
-        command + &format!(" {}", quoted(&format!("{tag}={entries}")))
+        let added = added(tags, tag, entry);
+        says_all &= added.is_some();
+        command += &format!(" {}", added.unwrap_or_else(|| format!("{tag}={entry}")));
+        if says_all { command } else { format!("{command} and its other tags, which this replaces") }
     }
+
+    fn whole_tag_command(&self, tags: &[(String, String)], tag: &str, entry: &str) -> Option<String> {
+        if tags.iter().all(|(name, _)| OWN_TAGS.contains(&name.as_str())) {
+            return None;
+        }
+        let others = tags.iter().filter(|(name, _)| name != tag);
+        let kept: Vec<String> =
+            others.map(|(name, value)| argument(&format!("{name}={value}"))).collect::<Option<_>>()?;
+        let added = added(tags, tag, entry)?;
+        Some(format!("{} {} {added}", self.set_tags(), kept.join(" ")))
+    }
+
+    fn set_tags(&self) -> String {
+        match self.version.is_empty() {
+            true => self.command("set-attributes --tags"),
+            false => self.command(&format!("set-attributes --version {} --tags", self.version)),
+        }
+    }
+}
+
+/// The tags that this program reads, and may therefore speak of.
+const OWN_TAGS: [&str; 3] = [GRANT_TAG, CERTIFICATE_TAG, CA_TAG];
+
+/// A tag with an entry besides those that it has; `None` if they need the quotes of a certain shell.
+fn added(tags: &[(String, String)], tag: &str, entry: &str) -> Option<String> {
+    let now = tags.iter().find(|(name, _)| name == tag).map_or("", |(_, value)| value.trim());
+    let entries = if now.is_empty() { entry.to_owned() } else { format!("{now},{entry}") };
+    argument(&format!("{tag}={entries}"))
 }
 
 /// The vault's rule for names: 1 to 127 letters, digits and hyphens.
@@ -141,14 +190,15 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=127).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// As a POSIX shell reads it back, on one line.
-fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,=/:@".contains(&byte);
-    if text.bytes().all(plain) {
-        return text.to_owned();
+/// As bash, PowerShell and cmd all read it back: as it is, or in double quotes, which keep a comma and a blank. `None`
+/// for what each of them would need other quotes for.
+fn argument(text: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=/:".contains(&byte);
+    if text.bytes().all(is_plain) {
+        return Some(text.to_owned());
     }
-    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-    format!("'{}'", clean.replace('\'', r"'\''"))
+    let fits = text.bytes().all(|byte| is_plain(byte) || b", @+".contains(&byte));
+    fits.then(|| format!("\"{text}\""))
 }
 
 impl fmt::Display for ObjectId {
@@ -220,23 +270,32 @@ mod tests {
     }
 
     #[test]
-    fn the_grant_command_keeps_the_other_tags_and_is_safe_to_paste() {
+    fn a_grant_command_shows_no_other_tag_and_is_right_in_every_shell() {
         let id = ObjectId::parse("https://my-vault.vault.azure.net/secrets/root", &vault(), Kind::Secret);
         let id = id.expect("its own id");
         let base = "az keyvault secret set-attributes --vault-name my-vault --name root --tags";
         let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let rows = [
             (vec![], "keyholder=dps1"),
-            (vec![tag("keyholder", "dps0")], "keyholder=dps0,dps1"),
+            (vec![tag("keyholder", "dps0")], "\"keyholder=dps0,dps1\""),
             (vec![tag("keyholder", " ")], "keyholder=dps1"),
-            (vec![tag("owner", "a b; rm 'x'")], r"'owner=a b; rm '\''x'\''' keyholder=dps1"),
+            (vec![tag("keyholder", "$(x)")], "keyholder=dps1 and its other tags, which this replaces"),
+            (vec![tag("owner", "a b; rm 'x'")], "keyholder=dps1 and its other tags, which this replaces"),
         ];
         for (tags, expected) in rows {
             assert_eq!(id.grant_command(&tags, "dps1"), format!("{base} {expected}"));
         }
         let (own, other) = (Fingerprint::of(b"ours"), Fingerprint::of(b"another"));
         let tags = [tag("keyholder", "dps0"), tag(CERTIFICATE_TAG, &other.to_string())];
-        let expected = format!("{base} keyholder=dps0 {CERTIFICATE_TAG}={other},{own}");
+        let expected = format!("{base} keyholder=dps0 \"{CERTIFICATE_TAG}={other},{own}\"");
         assert_eq!(id.naming_command(&tags, &own), expected);
+        let whole = |tags: &[(String, String)]| id.whole_grant_command(tags, "dps1");
+        let all = whole(&[tag("owner", "pki team"), tag("line", "1"), tag("keyholder", "dps0")]);
+        assert_eq!(all, Some(format!("{base} \"owner=pki team\" line=1 \"keyholder=dps0,dps1\"")));
+        assert_eq!(whole(&[tag("keyholder", "dps0")]), None, "nothing is left out of the other");
+        for foreign in ["a & calc", "50%", "it's", "a\"b", "$HOME", "`id`", "!x", "a^b", "a\u{202e}b", "a\nb"]
+        {
+            assert_eq!(whole(&[tag("owner", foreign)]), None, "{foreign:?}");
+        }
     }
 }

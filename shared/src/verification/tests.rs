@@ -5,7 +5,7 @@ use crate::ca::CaCertificate;
 use crate::reason::Reason;
 use crate::testing::{self, CODE, P256};
 use crate::trust::Grant;
-use crate::vault::{KeyUse, Kind, ObjectId};
+use crate::vault::{KeyUse, Kind, ObjectId, Version};
 
 const RESOURCE_GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg";
 
@@ -45,6 +45,8 @@ fn found(grant: Option<&str>) -> Search {
         grant: Grant::new(grant.map(str::to_owned)),
         tags,
         key: KeyUse::ReadSecret,
+        newest: Vec::new(),
+        read: tokio::time::Instant::now(),
     }))
 }
 
@@ -106,8 +108,15 @@ fn a_registry_that_is_not_served_ends_before_the_first_look() {
 #[test]
 fn the_first_look_decides_what_there_is_to_do() {
     assert!(matches!(run().looked(None), Next::Finish(Outcome::Gone)));
-    assert!(matches!(run().looked(Some(registered(1, "e1", true))), Next::Finish(Outcome::AlreadyVerified)));
     assert!(matches!(run().looked(Some(registered(1, "e1", false))), Next::Search(_)));
+    assert!(matches!(run().looked(Some(registered(1, "e1", true))), Next::Search(_)), "is it one of ours?");
+    let mut knowing = run();
+    knowing.account_for(thumbprint(1));
+    assert!(matches!(
+        knowing.looked(Some(registered(1, "e1", true))),
+        Next::Finish(Outcome::AlreadyVerified)
+    ));
+    assert!(matches!(knowing.looked(Some(registered(2, "e2", true))), Next::Search(_)), "it is another one");
 }
 
 #[test]
@@ -189,7 +198,7 @@ fn another_certificate_under_the_name_starts_over() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
     assert!(matches!(run.looked(Some(registered(2, "e3", false))), Next::Search(_)));
-    assert!(matches!(run.looked(Some(registered(2, "e4", true))), Next::Finish(Outcome::AlreadyVerified)));
+    assert!(matches!(run.looked(Some(registered(2, "e4", true))), Next::Search(_)));
 }
 
 #[test]
@@ -357,22 +366,92 @@ fn what_was_seen_instead_of_the_ca_decides_what_is_said() {
 }
 
 #[test]
-fn a_certificate_that_came_as_verified_is_told_from_one_that_was_proven() {
-    let uploaded = now();
+fn a_verified_certificate_is_accounted_for_by_a_granted_ca_in_a_vault_and_by_nothing_less() {
+    let certificate = || found_certificate(30).0;
+    let ungranted = || {
+        let Search::Found(found) = certificate() else { panic!("it was found") };
+        Search::Found(Box::new(Found { grant: Grant::default(), ..*found }))
+    };
+    let named = |value: &str| {
+        let Search::Found(mut found) = found(Some("dps1")) else { panic!("it was found") };
+        found.tags.push(("keyholder-ca".to_owned(), value.to_owned()));
+        Search::Found(found)
+    };
+    let withdrawn = || {
+        let Search::Found(found) = certificate() else { panic!("it was found") };
+        Search::Found(Box::new(Found { newest: vec![version(2, None)], ..*found }))
+    };
+    let (known, unknown) = (Reason::AlreadyVerified, Reason::VerifiedWithoutProof);
     let rows = [
-        (
-            "never written since",
-            Some(uploaded),
-            Some(uploaded - time::Duration::SECOND),
-            Reason::VerifiedWithoutProof,
-        ),
-        ("written since", Some(uploaded), Some(uploaded + time::Duration::SECOND), Reason::AlreadyVerified),
-        ("the registry does not say when", Some(uploaded), None, Reason::AlreadyVerified),
-        ("the event does not say when", None, Some(uploaded), Reason::AlreadyVerified),
+        ("a granted CA", certificate(), known),
+        ("a CA that is not granted", ungranted(), unknown),
+        ("a CA whose newest version is not granted", withdrawn(), unknown),
+        ("no CA", Search::Missing(vec![nothing()]), unknown),
+        ("a granted secret that may hold any CA", found(Some("dps1")), unknown),
+        ("a granted secret that is said to hold it", named(&format!("x, {}", thumbprint(1))), known),
+        ("a granted secret that is said to hold another", named(&thumbprint(2).to_string()), unknown),
     ];
-    for (name, at, updated, reason) in rows {
-        let mut run = Verification::new(Upload { id: id(), at });
-        let next = run.looked(Some(Registered { updated, ..registered(1, "e1", true) }));
-        assert!(matches!(&next, Next::Finish(outcome) if outcome.reason() == reason), "{name}: {next:?}");
+    for (name, search, reason) in rows {
+        let next = run().searched(registered(1, "e1", true), search, now());
+        let Next::Finish(outcome) = next else { panic!("{name}: {next:?}") };
+        assert_eq!(outcome.reason(), reason, "{name}: {outcome}");
+        if reason == unknown {
+            assert!(outcome.to_string().contains("az iot dps certificate delete"), "{name}: {outcome}");
+            assert!(outcome.to_string().contains("KEYHOLDER_VERIFIED_BY_HAND"), "{name}: {outcome}");
+        }
+    }
+}
+
+#[test]
+fn a_verified_certificate_with_the_thumbprint_of_a_granted_ca_and_another_key_is_not_accounted_for() {
+    let (search, _) = found_certificate(30);
+    let other = testing::ca(&testing::key(P256), 30);
+    let shown = Registered { certificate: Some(testing::uploaded(&other)), ..registered(1, "e1", true) };
+    let next = run().searched(shown, search, now());
+    let Next::Finish(outcome) = next else { panic!("{next:?}") };
+    assert_eq!(outcome.reason(), Reason::VerifiedWithoutProof, "{outcome}");
+}
+
+/// A version of a certificate with a grant.
+fn version(number: u8, grant: Option<&str>) -> Version {
+    let vault = Url::parse("https://my-vault.vault.azure.net").expect("a URL").into();
+    let id = format!("https://my-vault.vault.azure.net/certificates/root/{number}");
+    let object = ObjectId::parse(&id, &vault, Kind::Certificate).expect("its own id");
+    let tags = grant.map(|value| ("keyholder".to_owned(), value.to_owned())).into_iter().collect();
+    Version { object, grant: Grant::new(grant.map(str::to_owned)), tags }
+}
+
+#[test]
+fn an_older_version_is_used_only_if_the_newest_grants_too() {
+    let rows = [
+        ("both", Some("dps1"), Some("*"), &[][..]),
+        ("the older one alone", Some("dps1"), None, &["--version 2 --tags keyholder=dps1"]),
+        ("the newest alone", None, Some("dps1"), &["--version 1 --tags keyholder=dps1"]),
+        (
+            "neither",
+            Some("dps2"),
+            Some("dps3"),
+            &["--version 1 --tags keyholder=dps2,dps1", "--version 2 --tags keyholder=dps3,dps1"],
+        ),
+    ];
+    for (name, of_older, of_newest, remedies) in rows {
+        let Version { object, grant, tags } = version(1, of_older);
+        let Search::Found(found) = found_certificate(30).0 else { panic!("it was found") };
+        let newest = vec![version(2, of_newest)];
+        let search = Search::Found(Box::new(Found { object, grant, tags, newest, ..*found }));
+        let next = run().searched(registered(1, "e1", false), search, now());
+        match next {
+            Next::RequestCode(_, allowed) => {
+                assert_eq!((allowed.rule.as_str(), remedies.len()), ("dps1", 0), "{name}")
+            }
+            Next::Finish(outcome) => {
+                assert_eq!(outcome.reason(), Reason::NoGrant, "{name}: {outcome}");
+                let said = outcome.to_string();
+                assert!(remedies.iter().all(|remedy| said.contains(remedy)), "{name}: {said}");
+                assert_eq!(said.matches("set-attributes").count(), remedies.len(), "{name}: {said}");
+                assert!(!remedies.is_empty(), "{name}: {said}");
+            }
+            next => panic!("{name}: {next:?}"),
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::event::Upload;
 use crate::outcome::{Denial, Failure, Outcome, Trouble};
 use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::reason::Reason;
-use crate::registry::{Registered, Registry};
+use crate::registry::{Challenge, Registered, Registry};
 use crate::telemetry::metrics;
 use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
 use crate::verification::{Allowed, Next, Verification};
@@ -27,6 +27,18 @@ use crate::verification_code::VerificationCode;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest of all, unless the peer asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long before a signature the grant may have been read. A run without trouble is quicker; one that had to wait
+/// reads it again, because its owner may have withdrawn it meanwhile.
+const GRANT_GOOD_FOR: Duration = Duration::from_secs(2);
+
+/// What a run has read in the vaults.
+struct Reading<'r, G> {
+    /// What was begun together with a look at the registry.
+    glimpse: Option<Ahead<'r, G>>,
+    /// Whether the grant has just been read for the second time. However long that took, the signature comes next.
+    again: bool,
+}
 
 /// Why there is no proof: the call failed, or somebody has to mend something.
 enum NoProof {
@@ -40,14 +52,14 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     pub(super) async fn run(&self, upload: &Upload, deadline: Instant, course: &mut Course) -> Outcome {
         let mut run = Verification::new(upload.clone());
         let mut next = run.begin(&self.served);
-        let mut glimpse = None;
+        let mut reading = Reading { glimpse: None, again: false };
         loop {
             let Some(step) = Step::of(&next) else {
                 let Next::Finish(outcome) = next else { unreachable!("every other step has a name") };
                 return outcome;
             };
             let begun = Instant::now();
-            let taken = self.take(next, &upload.id, &mut run, &mut glimpse, deadline, course);
+            let taken = self.take(next, &upload.id, &mut run, &mut reading, deadline, course);
             next = taken.instrument(step.span()).await;
             course.spent(step, begun);
         }
@@ -60,7 +72,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         next: Next,
         id: &'r CertificateId,
         run: &mut Verification,
-        glimpse: &mut Option<Ahead<'r, V::Glimpse>>,
+        reading: &mut Reading<'r, V::Glimpse>,
         deadline: Instant,
         course: &mut Course,
     ) -> Next {
@@ -74,12 +86,17 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 };
                 let next = match looked {
                     Ok(registered) => {
-                        registered.iter().for_each(|registered| course.saw(id, registered, (self.now)()));
+                        if let Some(seen) = &registered {
+                            course.saw(id, seen, (self.now)());
+                            if self.accounts_for(id, seen.thumbprint) {
+                                run.account_for(seen.thumbprint);
+                            }
+                        }
                         run.looked(registered)
                     }
                     Err(error) => run.failed(error),
                 };
-                *glimpse = ahead.filter(|_| matches!(next, Next::Search(_)));
+                reading.glimpse = ahead.filter(|_| matches!(next, Next::Search(_)));
                 next
             }
             Next::Wait { nth, at_least, error } => {
@@ -99,24 +116,27 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 tokio::time::sleep(pause).await;
                 Next::Look
             }
-            Next::Search(registered) => {
-                let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
-                let seen = match glimpse.take() {
-                    Some(glimpse) => glimpse.result().await,
-                    None => self.vault.glimpse(id.name()).await,
-                };
-                match self.vault.find(wanted, seen).await {
-                    Ok(search) => run.searched(registered, search, (self.now)()),
-                    Err(error) => run.failed(error),
-                }
-            }
+            Next::Search(registered) => self.search(registered, id, run, reading).await,
             Next::RequestCode(registered, _) => {
                 match self.registry.generate_verification_code(id, &registered.etag).await {
                     Ok(challenge) => run.challenged(challenge),
                     Err(error) => run.failed(error),
                 }
             }
+            Next::Prove { code, registered, allowed }
+                if !reading.again && allowed.ca.read.elapsed() > GRANT_GOOD_FOR =>
+            {
+                let next = self.search(registered, id, run, reading).await;
+                reading.again = true;
+                match next {
+                    Next::RequestCode(registered, _) => {
+                        run.challenged(Challenge { code: code.as_str().to_owned(), registered })
+                    }
+                    next => next,
+                }
+            }
             Next::Prove { code, registered, allowed } => {
+                reading.again = false;
                 match self.prove(id, &code, &registered, &allowed, course).await {
                     Ok(proof) => run.proven(&registered, proof),
                     Err(NoProof::Call(error)) => run.failed(error),
@@ -129,6 +149,25 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 Err(error) => run.failed(error),
             },
             end @ Next::Finish(_) => end,
+        }
+    }
+
+    /// Searches the vaults, which reads the grant.
+    async fn search(
+        &self,
+        registered: Registered,
+        id: &CertificateId,
+        run: &mut Verification,
+        reading: &mut Reading<'_, V::Glimpse>,
+    ) -> Next {
+        let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint, as_of: Instant::now() };
+        let seen = match reading.glimpse.take() {
+            Some(glimpse) => glimpse.result().await,
+            None => self.vault.glimpse(id.name()).await,
+        };
+        match self.vault.find(wanted, seen).await {
+            Ok(search) => run.searched(registered, search, (self.now)()),
+            Err(error) => run.failed(error),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a verifier would do, found out by looking alone: nothing is written, no code is asked for, no key is used.
 
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 
 use super::Verifier;
 use crate::certificate_id::{CertificateId, RegistryId};
@@ -80,7 +81,8 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     Err(error) => run.failed(error),
                 },
                 Next::Search(registered) => {
-                    let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint };
+                    let (name, thumbprint) = (id.name(), registered.thumbprint);
+                    let wanted = Wanted { name, thumbprint, as_of: Instant::now() };
                     let glimpse = self.vault.glimpse(id.name()).await;
                     match self.vault.find(wanted, glimpse).await {
                         Ok(search) => run.searched(registered, search, (self.now)()),

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use openssl::pkey::{PKey, Private};
 use url::Url;
@@ -42,7 +44,8 @@ struct State {
     /// Answers nothing, ever.
     hangs: bool,
     looks: u32,
-    updated: Option<OffsetDateTime>,
+    /// How many seconds the second look is throttled for.
+    troubles_later: u64,
     /// How the next looks fail.
     troubles: VecDeque<CallError>,
     /// How long each call is under way.
@@ -55,7 +58,7 @@ impl OneCertificate {
             etag: etag(state.etag),
             thumbprint: self.ca.thumbprint(),
             is_verified: state.is_verified,
-            updated: state.updated,
+            updated: None,
             expiry: None,
             certificate: Some(testing::uploaded(self.shows.as_ref().unwrap_or(&self.ca))),
         }
@@ -103,6 +106,10 @@ impl Registry for &OneCertificate {
         let (hangs, trouble) = {
             let mut state = self.state.lock().expect("no test panics while holding it");
             state.looks += 1;
+            if state.troubles_later > 0 && state.looks == 2 {
+                let trouble = throttled(state.troubles_later);
+                state.troubles.push_back(trouble);
+            }
             (state.hangs, state.troubles.pop_front())
         };
         self.travel().await;
@@ -150,6 +157,10 @@ struct OneKey {
     /// How long a signature takes.
     takes: Duration,
     breaks: bool,
+    /// Whether its owner grants its use.
+    granted: AtomicBool,
+    /// How often it was searched.
+    searched: AtomicU32,
 }
 
 impl Vault for &OneKey {
@@ -158,6 +169,8 @@ impl Vault for &OneKey {
     async fn glimpse(&self, _name: &str) {}
 
     async fn find(&self, _wanted: Wanted<'_>, (): ()) -> Result<Search, CallError> {
+        self.searched.fetch_add(1, Ordering::Relaxed);
+        let grant = self.granted.load(Ordering::Relaxed).then(|| "*".to_owned());
         let (object, key) = match &self.secret {
             Some(_) if self.refuses.is_none() => (object(Kind::Secret), KeyUse::ReadSecret),
             _ => {
@@ -171,9 +184,11 @@ impl Vault for &OneKey {
         };
         Ok(Search::Found(Box::new(Found {
             object,
-            grant: Grant::new(Some("*".into())),
+            grant: Grant::new(grant),
             tags: Vec::new(),
             key,
+            newest: Vec::new(),
+            read: tokio::time::Instant::now(),
         })))
     }
 
@@ -228,7 +243,16 @@ fn peers(state: State) -> (OneCertificate, OneKey) {
     let ca = testing::ca(&key, 30);
     (
         OneCertificate { ca: ca.clone(), shows: None, state: Mutex::new(state) },
-        OneKey { key, ca, secret: None, refuses: None, takes: Duration::ZERO, breaks: false },
+        OneKey {
+            key,
+            ca,
+            secret: None,
+            refuses: None,
+            takes: Duration::ZERO,
+            breaks: false,
+            granted: AtomicBool::new(true),
+            searched: AtomicU32::new(0),
+        },
     )
 }
 
@@ -435,17 +459,46 @@ async fn deliveries_that_meet_share_runs() {
 }
 
 #[tokio::test]
-async fn what_was_proven_here_is_not_taken_for_a_waived_proof() {
-    let (registry, vault) = peers(State { updated: Some(OffsetDateTime::UNIX_EPOCH), ..State::default() });
+async fn what_was_proven_here_or_by_hand_is_accounted_for_without_a_look_into_the_vaults() {
+    let (registry, mut vault) = peers(State::default());
     let verifier = verifier(&registry, &vault);
-    let upload = Upload { id: id(), at: Some(OffsetDateTime::UNIX_EPOCH) };
+    let upload = upload("root");
     assert!(matches!(*verifier.verify(&upload).await, Outcome::Verified { .. }));
+    // From now on its owner grants nothing.
+    vault.granted.store(false, Ordering::Relaxed);
     assert!(matches!(*verifier.verify(&upload).await, Outcome::AlreadyVerified));
 
-    let (registry, vault) =
-        peers(State { updated: Some(OffsetDateTime::UNIX_EPOCH), is_verified: true, ..State::default() });
-    let outcome = super::tests::verifier(&registry, &vault).verify(&upload).await;
+    let forgetful = super::tests::verifier(&registry, &vault);
+    let outcome = forgetful.verify(&upload).await;
     assert!(matches!(*outcome, Outcome::VerifiedWithoutProof { .. }), "{outcome}");
+    let told = super::tests::verifier(&registry, &vault).accounting_for(vec![registry.ca.thumbprint()]);
+    assert!(matches!(*told.verify(&upload).await, Outcome::AlreadyVerified));
+    vault.granted = AtomicBool::new(true);
+    let outcome = super::tests::verifier(&registry, &vault).verify(&upload).await;
+    assert!(matches!(*outcome, Outcome::AlreadyVerified), "{outcome}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_withdrawn_while_a_run_waits_is_noticed_before_the_signature() {
+    // The look that follows the search is throttled for longer than a grant is good for.
+    let (registry, vault) = peers(State { intruders: 1, troubles_later: 3, ..State::default() });
+    let verifier = verifier(&registry, &vault);
+    let withdrawal = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        vault.granted.store(false, Ordering::Relaxed);
+    };
+    let upload = upload("root");
+    let (outcome, ()) = tokio::join!(verifier.verify(&upload), withdrawal);
+    assert_eq!(outcome.reason(), Reason::NoGrant, "{outcome}");
+    assert_eq!(handed_in(&registry), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_without_trouble_reads_the_grant_once() {
+    let (registry, vault) = peers(State::default());
+    let outcome = verify(&registry, &vault).await;
+    assert!(matches!(*outcome, Outcome::Verified { .. }), "{outcome}");
+    assert_eq!(vault.searched.load(Ordering::Relaxed), 1);
 }
 
 fn upload(name: &str) -> Upload {

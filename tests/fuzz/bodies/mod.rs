@@ -8,12 +8,14 @@ mod azure;
 mod bearer;
 mod crypto;
 mod door;
+mod emulator;
 mod events;
 
 pub use azure::{arm_answer, arm_list, key_vault_answer};
 pub use bearer::{bearer_token, jwk_set};
 pub use crypto::{ca_certificate, pem_secret, pfx_rounds, pfx_secret};
 pub use door::webhook_front_door;
+pub use emulator::snapshot;
 pub use events::{certificate_id, cloud_event, event_grid_event, host_envelope};
 
 use std::borrow::Cow;

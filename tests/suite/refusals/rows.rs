@@ -248,14 +248,19 @@ fn refused() -> Vec<Row> {
             "unseen-ca",
             Trouble::Fails(Operation::GetVaultCertificate, 403),
             Reason::AccessRefused,
-            &["/certificates/unseen-ca", "az role assignment create", "'Key Vault Reader'", "my-vault"],
+            &["/certificates/unseen-ca", "az role assignment create", "my-vault"],
         ),
         mend(
             SignsInVault,
             "unsigning-ca",
             Trouble::Fails(Operation::Sign, 403),
             Reason::AccessRefused,
-            &["/keys/unsigning-ca/", "az role assignment create", "'Key Vault Crypto User'", "my-vault"],
+            &[
+                "/keys/unsigning-ca/",
+                "az role assignment create",
+                "infra/modules/vault-access.bicep",
+                "my-vault",
+            ],
         ),
         mend(
             SignsInVault,
@@ -379,7 +384,7 @@ fn secrets() -> Vec<Row> {
             &[
                 "/secrets/ungranted-secret/",
                 "az keyvault secret set-attributes --vault-name my-vault --name ungranted-secret --tags \
-                 owner=pki keyholder=my-dps-x509",
+                 keyholder=my-dps-x509 and its other tags",
             ],
         ),
         mend(
@@ -399,7 +404,7 @@ fn secrets() -> Vec<Row> {
             "unread-secret",
             Trouble::SecretFails(Operation::GetSecret, 403),
             Reason::AccessRefused,
-            &["/secrets/unread-secret/", "az role assignment create", "'Key Vault Secrets User'", "my-vault"],
+            &["/secrets/unread-secret/", "az role assignment create", "my-vault"],
         ),
         mend(
             ReadsSecrets,

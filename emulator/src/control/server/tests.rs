@@ -1,8 +1,9 @@
 //! The control API over HTTP, without a socket.
 
 use axum::body::Body;
+use axum::middleware::from_fn;
 use futures::StreamExt;
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -16,12 +17,15 @@ use crate::{Emulator, World};
 struct Client {
     emulator: Emulator,
     routes: Router,
+    authorization: String,
 }
 
 impl Client {
     fn new() -> Client {
         let emulator = Emulator::new(World::tutorial(7));
-        Client { routes: emulator.control().routes(), emulator }
+        let control = emulator.control();
+        let routes = control.routes().layer(from_fn(at_home));
+        Client { routes, emulator, authorization: format!("Bearer {}", control.token()) }
     }
 
     async fn send(&self, method: &str, path: &str, body: &str) -> Response {
@@ -29,6 +33,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(HOST, "127.0.0.1:8081")
+            .header(AUTHORIZATION, &self.authorization)
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(body.to_owned()))
             .unwrap();
@@ -218,6 +223,26 @@ async fn what_is_not_there_and_what_is_not_understood_say_so() {
 }
 
 #[tokio::test]
+async fn another_user_of_the_machine_reads_and_changes_nothing() {
+    let client = Client { authorization: String::new(), ..Client::new() };
+    for (method, path) in [
+        ("GET", "/_emulator"),
+        ("GET", "/_emulator/snapshot"),
+        ("PUT", "/_emulator/snapshot"),
+        ("GET", "/_emulator/environment"),
+        ("GET", "/_emulator/journal/stream"),
+        ("GET", "/_emulator/nothing"),
+        ("POST", "/_emulator/reset"),
+    ] {
+        let (status, code, message) = client.refused(method, path, NULL).await;
+        assert_eq!((status, code.as_str()), (401, "TokenRequired"), "{method} {path}");
+        assert!(message.contains("emulator env"), "{message}");
+    }
+    let (status, _) = client.ask("GET", "/_emulator/openapi.json", NULL).await;
+    assert_eq!(status, 200, "what is no secret is open");
+}
+
+#[tokio::test]
 async fn a_page_of_elsewhere_changes_nothing() {
     let client = Client::new();
     for (name, value) in [
@@ -225,15 +250,17 @@ async fn a_page_of_elsewhere_changes_nothing() {
         ("origin", "https://evil.test"),
         ("content-type", "text/plain"),
         ("sec-fetch-site", "cross-site"),
+        ("authorization", "Bearer another"),
     ] {
         let mut request = http::Request::post("/_emulator/faults")
             .header(HOST, "127.0.0.1:8081")
+            .header(AUTHORIZATION, &client.authorization)
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(json!({ "operation": "dps.verify", "effect": "silence" }).to_string()))
             .unwrap();
         request.headers_mut().insert(name, value.parse().unwrap());
         let response = client.routes.clone().oneshot(request).await.unwrap();
-        assert!(matches!(response.status().as_u16(), 403 | 415), "{name}");
+        assert!(matches!(response.status().as_u16(), 401 | 403 | 415), "{name}");
     }
     assert_eq!(client.ok("GET", "/_emulator/faults", NULL).await, json!({ "faults": [] }));
     let response = client.send("GET", "/_emulator", "").await;
@@ -244,7 +271,8 @@ async fn a_page_of_elsewhere_changes_nothing() {
 
 /// The events of a stream that ends, as `id: event`.
 async fn streamed(client: &Client, path: &str, last: Option<&str>) -> Vec<String> {
-    let mut request = http::Request::get(path).header(HOST, "localhost");
+    let mut request =
+        http::Request::get(path).header(HOST, "localhost").header(AUTHORIZATION, &client.authorization);
     if let Some(last) = last {
         request = request.header("last-event-id", last);
     }

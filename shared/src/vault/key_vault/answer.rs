@@ -7,6 +7,7 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::RETRY_AFTER;
 use azure_security_keyvault_certificates::models;
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use super::remedy;
@@ -31,6 +32,8 @@ pub struct Certificate {
     pub grant: Grant,
     /// All of its tags.
     pub tags: Vec<(String, String)>,
+    /// When reading it began.
+    pub read: Instant,
 }
 
 impl Certificate {
@@ -45,6 +48,7 @@ impl Certificate {
             ca: CaCertificate::from_der(&der).map_err(|error| error.to_string())?,
             grant,
             tags,
+            read: Instant::now(),
         })
     }
 }

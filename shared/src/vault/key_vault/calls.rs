@@ -11,18 +11,20 @@ use azure_security_keyvault_keys::{KeyClient, KeyClientOptions};
 use azure_security_keyvault_secrets::models::{SecretClientGetSecretOptions, SecretProperties};
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use futures::TryStreamExt;
+use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Certificate, call_error, grant_and_tags, unreadable};
 use super::pages;
+use super::secret_versions::SecretVersions;
 use crate::ca::{CaCertificate, SignatureAlgorithm};
 use crate::error::CallError;
 use crate::proof::RawSignature;
 use crate::thumbprint::Thumbprint;
 use crate::trust::Grant;
 use crate::vault::directory::Names;
-use crate::vault::{Found, KeyUse, Kind, ObjectId};
+use crate::vault::{Found, KeyUse, Kind, ObjectId, Version};
 
 /// The clients of one vault. They are made once, because each remembers its challenge.
 pub(super) struct Calls {
@@ -62,6 +64,18 @@ impl Calls {
         &self.vault
     }
 
+    pub(super) fn vault_url(&self) -> &Arc<Url> {
+        &self.vault
+    }
+
+    pub(super) fn certificates(&self) -> &CertificateClient {
+        &self.certificates
+    }
+
+    pub(super) fn secrets(&self) -> &SecretClient {
+        &self.secrets
+    }
+
     fn object(&self, kind: Kind, name: &str) -> ObjectId {
         ObjectId::newest(&self.vault, kind, name)
     }
@@ -85,11 +99,14 @@ impl Calls {
             certificate_version: version.map(str::to_owned),
             ..Default::default()
         };
+        let read = Instant::now();
         let answer = self.certificates.get_certificate(name, Some(options)).await;
         let Some(bundle) = found(&call, &object, answer.and_then(|answer| answer.into_model()))? else {
             return Ok(None);
         };
-        Certificate::read(bundle, &self.vault).map(Some).map_err(|reason| unreadable(&call, &reason))
+        let certificate =
+            Certificate::read(bundle, &self.vault).map_err(|reason| unreadable(&call, &reason))?;
+        Ok(Some(Certificate { read, ..certificate }))
     }
 
     /// The whole list, by thumbprint.
@@ -171,30 +188,30 @@ impl Calls {
     }
 
     /// The newest enabled version of a secret, by its properties; its value stays where it is. Of a secret that
-    /// is disabled altogether the newest version, so that the vault can say so when it is read.
+    /// is disabled altogether the newest version, so that the vault can say so when it is read. With it comes the
+    /// newest version of all, disabled or not, whose grant counts too.
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
         let object = self.object(Kind::Secret, name);
         let call = format!("listing the versions of {object}");
-        let enabled = |version: &SecretProperties| {
-            version.attributes.as_ref().is_none_or(|attributes| attributes.enabled != Some(false))
-        };
-        let created = |version: &SecretProperties| {
-            version.attributes.as_ref().and_then(|attributes| attributes.created)
-        };
-        let rank = |version: &SecretProperties| (enabled(version), created(version));
-        let better = |best: Option<SecretProperties>, version: SecretProperties| async {
-            let is_better = best.as_ref().is_none_or(|best| rank(&version) >= rank(best));
-            Ok(if is_better { Some(version) } else { best })
-        };
-        let preferred = match self.secrets.list_secret_properties_versions(name, None) {
-            Ok(versions) => pages::items(versions).try_fold(None, better).await,
+        let read = Instant::now();
+        let choose = |versions: SecretVersions, version| async { Ok(versions.with(version)) };
+        let versions = match self.secrets.list_secret_properties_versions(name, None) {
+            Ok(pager) => pages::items(pager).try_fold(SecretVersions::default(), choose).await,
             Err(error) => Err(error),
         };
-        let Some(newest) = found(&call, &object, preferred)?.flatten() else { return Ok(None) };
-        let object = ObjectId::parse(newest.id.as_deref().unwrap_or_default(), &self.vault, Kind::Secret)
-            .map_err(|reason| unreadable(&call, &reason))?;
-        let (grant, tags) = grant_and_tags(newest.tags);
-        Ok(Some(Found { object, grant, tags, key: KeyUse::ReadSecret }))
+        let SecretVersions { preferred, newest } = found(&call, &object, versions)?.unwrap_or_default();
+        let Some(preferred) = preferred else { return Ok(None) };
+        let newest = newest.into_iter().filter(|version| version.id != preferred.id);
+        let version = |properties: SecretProperties| {
+            let id = properties.id.as_deref().unwrap_or_default();
+            let object = ObjectId::parse(id, &self.vault, Kind::Secret)
+                .map_err(|reason| unreadable(&call, &reason))?;
+            let (grant, tags) = grant_and_tags(properties.tags);
+            Ok::<_, CallError>(Version { object, grant, tags })
+        };
+        let newest = newest.map(version).collect::<Result<_, _>>()?;
+        let Version { object, grant, tags } = version(preferred)?;
+        Ok(Some(Found { object, grant, tags, key: KeyUse::ReadSecret, newest, read }))
     }
 
     /// The value of one version of a secret.

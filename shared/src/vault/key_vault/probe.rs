@@ -5,7 +5,7 @@
 
 use url::Url;
 
-use super::{KeyVault, KeyVaults};
+use super::{KeyVault, KeyVaults, ListedVersion};
 use crate::ca::SignatureAlgorithm;
 use crate::config::KeyAccess;
 use crate::error::CallError;
@@ -44,6 +44,15 @@ impl Probe<'_> {
     /// The name and the grant of each certificate in it.
     pub async fn grants(&self) -> Result<Vec<(String, Grant)>, CallError> {
         self.vault.calls.grants().await
+    }
+
+    /// Every version of each certificate and, where the settings allow to read them, of each secret.
+    pub async fn versions(&self) -> Result<Vec<ListedVersion>, CallError> {
+        let mut versions = self.vault.calls.versions(Kind::Certificate).await?;
+        if self.access == KeyAccess::ReadSecret {
+            versions.extend(self.vault.calls.versions(Kind::Secret).await?);
+        }
+        Ok(versions)
     }
 
     /// Whether keys may be used to sign, asked about a certificate's key if one is named.

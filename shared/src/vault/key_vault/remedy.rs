@@ -6,7 +6,10 @@ use crate::vault::{Kind, ObjectId};
 pub(super) fn for_refusal(status: u16, code: &str, object: &ObjectId) -> Option<String> {
     let inner = code.rsplit('/').next().unwrap_or_default();
     Some(match (inner, object.kind()) {
-        ("KeyDisabled" | "SecretDisabled", _) => object.command("set-attributes --enabled true"),
+        ("KeyDisabled" | "SecretDisabled", _) => format!(
+            "its owner disabled it, and may have had a reason; only its owner enables it again: {}",
+            object.command("set-attributes --enabled true")
+        ),
         ("KeyOperationForbidden", _) => {
             format!("allow the operation: {}", object.command("set-attributes --ops sign verify"))
         }
@@ -26,13 +29,10 @@ pub(super) fn for_refusal(status: u16, code: &str, object: &ObjectId) -> Option<
                 Kind::Secret => "--secret-permissions get list",
             }
         ),
-        (_, kind) if status == 403 => format!(
-            "az role assignment create --assignee <the app's identity> --role {} --scope <id of vault {}>",
-            match kind {
-                Kind::Certificate => "'Key Vault Reader'",
-                Kind::Key => "'Key Vault Crypto User'",
-                Kind::Secret => "'Key Vault Secrets User'",
-            },
+        (_, _) if status == 403 => format!(
+            "give the app's identity the role \"Keyholder vault, …\" of infra/modules/vault-access.bicep, which has \
+             what it needs and no more: az role assignment create --assignee <the app's identity> --role <id of that \
+             role> --scope <id of vault {}>",
             object.vault_name()
         ),
         _ => return None,
@@ -69,13 +69,15 @@ mod tests {
                 Kind::Key,
                 "set-policy --name my-vault --object-id <the app's identity> --key-permissions get sign",
             ),
-            ("Forbidden/ForbiddenByRbac", Kind::Key, "--role 'Key Vault Crypto User'"),
-            ("Forbidden/ForbiddenByRbac", Kind::Secret, "--role 'Key Vault Secrets User'"),
+            ("Forbidden/KeyDisabled", Kind::Key, "its owner disabled it"),
+            ("Forbidden/ForbiddenByRbac", Kind::Key, "infra/modules/vault-access.bicep"),
+            ("Forbidden/ForbiddenByRbac", Kind::Secret, "az role assignment create"),
         ];
         for (code, kind, expected) in rows {
             let object = ObjectId::newest(&vault, kind, "ca");
             let remedy = for_refusal(403, code, &object).expect(code);
             assert!(remedy.contains(expected), "{code}: {remedy}");
+            assert!(!remedy.contains("Key Vault "), "a built-in role is wider than what is needed: {remedy}");
         }
     }
 }
