@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::local_azure::{LocalAzure, certificate_id};
-use crate::world::VAULT;
+use crate::names::VAULT;
 
 /// As a current client asks.
 const DPS_API: &str = "2022-12-12";

@@ -1,6 +1,6 @@
 //! The control API: what tests, scripts, the page and the shell can ask of the emulator itself.
 //!
-//! It is defined once, in the table below. Each call there is a type that names its method, its path, what it
+//! It is defined once, in the table of `table.rs`. Each call there is a type that names its method, its path, what it
 //! takes and what it answers; [`Control`] carries it out for tests in this process, `server` brings it to HTTP,
 //! `client` asks for it over HTTP on the command line's behalf, and `openapi` describes it. So the three ways
 //! in cannot differ, and a call that is added here is everywhere.
@@ -14,16 +14,19 @@ mod event_grid;
 mod faults;
 mod guard;
 mod journal;
-mod moment;
 mod openapi;
 mod overview;
+mod parameters;
+mod paths;
 mod registries;
 mod server;
 mod site;
 mod snapshot;
 mod stream;
+mod table;
 mod token;
 
+pub use crate::moment::Moment;
 pub use call::{Call, Nothing};
 pub use carry_out::Control;
 pub use clock::{ClockChange, ClockReading};
@@ -34,108 +37,16 @@ pub use event_grid::{
 };
 pub use faults::{FaultPlan, FaultRule, OperationInfo, Operations, RuleId};
 pub use journal::{JournalPage, JournalQuery};
-pub use moment::Moment;
 pub use overview::{Addresses, Environment, NextCode, Overview, Reset, Variable, VaultName};
 pub use registries::{Certificate, Registries, Registry, Status};
 pub(crate) use server::{at_home, guarded};
 pub(crate) use site::Site;
 pub use snapshot::Snapshot;
+pub use table::{
+    AddFault, AddVault, ChangeClock, ChangeDelivery, ClearFaults, DeleteEventSubscription, GetClock,
+    GetDeadLetters, GetEnvironment, GetEventGrid, GetFaults, GetJournal, GetNextCode, GetOperations,
+    GetOverview, GetRegistries, GetSnapshot, PostReset, PutEventSubscription, PutSnapshot, Redeliver,
+    RemoveFault, SetNextCode,
+};
 pub use token::VARIABLE as TOKEN_VARIABLE;
 pub(crate) use token::{TokenFile, random_token};
-
-use call::{Visitor, calls};
-
-calls! {
-    /// What runs here, and where.
-    GetOverview = GET "/_emulator", Nothing, Nothing => Overview,
-        |control, _, _| Ok(control.overview());
-
-    /// Shell variables that point programs here.
-    GetEnvironment = GET "/_emulator/environment", Nothing, Nothing => Environment,
-        |control, _, _| control.environment();
-
-    /// Everything that can be asked of the emulated services, and what it can be struck with.
-    GetOperations = GET "/_emulator/operations", Nothing, Nothing => Operations,
-        |_, _, _| Ok(Operations::all());
-
-    /// The rules in force, in the order they are tried, and how often each has struck.
-    GetFaults = GET "/_emulator/faults", Nothing, Nothing => FaultPlan,
-        |control, _, _| Ok(control.faults());
-
-    /// Adds a rule after those in force. One that could never strike is refused.
-    AddFault = POST "/_emulator/faults", Nothing, crate::faults::Fault => FaultRule,
-        |control, _, fault| control.add_fault(fault);
-
-    /// Removes every rule.
-    ClearFaults = DELETE "/_emulator/faults", Nothing, Nothing => FaultPlan,
-        |control, _, _| Ok(control.clear_faults());
-
-    /// Removes one rule.
-    RemoveFault = DELETE "/_emulator/faults/{id}", RuleId, Nothing => FaultPlan,
-        |control, rule, _| control.remove_fault(rule.id);
-
-    /// What time it is here.
-    GetClock = GET "/_emulator/clock", Nothing, Nothing => ClockReading,
-        |control, _, _| Ok(control.clock());
-
-    /// Freezes, sets, advances or runs the clock. Whatever falls due happens at once.
-    ChangeClock = PATCH "/_emulator/clock", Nothing, ClockChange => ClockReading,
-        |control, _, change| control.change_clock(change);
-
-    /// The code that the next generateVerificationCode will hand out, if it was chosen beforehand.
-    GetNextCode = GET "/_emulator/next-code", Nothing, Nothing => NextCode,
-        |control, _, _| Ok(control.next_code());
-
-    /// Chooses the code that the next generateVerificationCode hands out, of whichever certificate; null leaves
-    /// it to chance again.
-    SetNextCode = PUT "/_emulator/next-code", Nothing, NextCode => NextCode,
-        |control, _, next| control.set_next_code(next.code);
-
-    /// What happened, oldest first.
-    GetJournal = GET "/_emulator/journal", JournalQuery, Nothing => JournalPage,
-        |control, query, _| control.journal(&query);
-
-    /// Adds an empty vault, unless there is one of that name.
-    AddVault = PUT "/_emulator/vaults/{name}", VaultName, Nothing => Overview,
-        |control, vault, _| control.add_vault(&vault.name);
-
-    /// Event subscriptions, and what is on its way to them.
-    GetEventGrid = GET "/_emulator/event-grid", Nothing, Nothing => EventGridState,
-        |control, _, _| Ok(control.event_grid());
-
-    /// Has events delivered several times, held back, or released in an order of a seed.
-    ChangeDelivery = PATCH "/_emulator/event-grid", Nothing, Disorder => EventGridState,
-        |control, _, disorder| Ok(control.disturb(&disorder));
-
-    /// Creates or changes an event subscription, as soon as its endpoint has agreed.
-    PutEventSubscription = PUT "/_emulator/event-grid/subscriptions/{name}", SubscriptionTarget, NewSubscription => EventSubscription,
-        |control, target, new| control.put_event_subscription(&target.name, &new);
-
-    /// Ends an event subscription; what it is still to be sent is forgotten.
-    DeleteEventSubscription = DELETE "/_emulator/event-grid/subscriptions/{name}", SubscriptionTarget, Nothing => EventGridState,
-        |control, target, _| control.delete_event_subscription(&target.name);
-
-    /// Delivers an event once more to everyone who got it.
-    Redeliver = POST "/_emulator/event-grid/redeliver", Nothing, Redelivery => EventGridState,
-        |control, _, again| control.redeliver(&again.event_id);
-
-    /// Events nobody took, with the members Event Grid adds to them.
-    GetDeadLetters = GET "/_emulator/event-grid/dead-letters", Nothing, Nothing => DeadLetters,
-        |control, _, _| Ok(control.dead_letters());
-
-    /// The DPS instances and their certificates, as the portal shows them.
-    GetRegistries = GET "/_emulator/registries", Nothing, Nothing => Registries,
-        |control, _, _| Ok(control.registries());
-
-    /// The whole state as a document that can be restored. It holds private keys and secrets.
-    GetSnapshot = GET "/_emulator/snapshot", Nothing, Nothing => Snapshot,
-        |control, _, _| Ok(control.snapshot());
-
-    /// Puts everything to how it was when a snapshot was taken: services, faults and clock. The journal begins anew.
-    PutSnapshot = PUT "/_emulator/snapshot", Nothing, Snapshot => Overview,
-        |control, _, snapshot| control.restore(snapshot);
-
-    /// Puts everything back to how it was at start: services, faults, clock and journal.
-    PostReset = POST "/_emulator/reset", Nothing, Reset => Overview,
-        |control, _, reset| Ok(control.reset(reset));
-}

@@ -3,20 +3,22 @@
 //! It sleeps until the emulator's clock says that something is due, and wakes when the world or the clock
 //! changes; moving the clock is all it takes to see a retry, or an answer that comes too late.
 
+mod attempts;
 mod client;
 pub mod dead_letters;
 mod handshakes;
 
-use http::StatusCode;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
+
+use attempts::{is_due, loses_answer, outcome, unsent};
 
 use crate::event_grid::{ANSWER_WITHIN, Attempt, Delivery, LATE_ANSWER_WITHIN, Next};
 use crate::faults::Effect;
 use crate::journal::Entry;
 use crate::operation::Operation;
 use crate::stopwatch::Stopwatch;
-use crate::{Emulator, World, arm};
+use crate::{Emulator, World, dps};
 
 /// Delivers for ever. Dropping the future also drops the requests on their way.
 pub async fn run(emulator: Emulator) {
@@ -49,11 +51,6 @@ async fn reaches(emulator: &Emulator, due: Option<OffsetDateTime>) {
     }
 }
 
-/// Whether something is due. Taking counts as a change even when there is nothing to take, so look first.
-fn is_due(emulator: &Emulator) -> bool {
-    emulator.look(|world, now| world.event_grid.next_due().is_some_and(|due| due <= now))
-}
-
 /// Deliveries that are due and that no fault keeps from being sent, each with the fault that will keep its
 /// answer.
 fn take_due(emulator: &Emulator) -> Vec<(Delivery, Option<Effect>)> {
@@ -83,19 +80,6 @@ fn strike(world: &mut World, delivery: &Delivery) -> Option<Effect> {
     delivery.events().find_map(|event| world.faults.strike(Operation::Deliver, object(event)))
 }
 
-/// What comes of a request that a fault keeps from being sent; nothing if it is sent.
-fn unsent(fault: Effect) -> Option<Attempt> {
-    match fault {
-        Effect::Answer(status) => {
-            Some(StatusCode::from_u16(status).map_or(Attempt::SocketError, Attempt::Answered))
-        }
-        // Nobody waits to see that nothing comes.
-        Effect::Silence => Some(Attempt::TimedOut),
-        Effect::ResetBefore => Some(Attempt::SocketError),
-        _ => None,
-    }
-}
-
 async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, fault: Option<Effect>) {
     let (sent, watch) = (emulator.now(), emulator.stopwatch());
     let answer = client::ask(&client, delivery.request());
@@ -104,7 +88,7 @@ async fn send(emulator: Emulator, client: reqwest::Client, delivery: Delivery, f
         answer = &mut answer => answer.map_or_else(|attempt| attempt, |answer| Attempt::Answered(answer.status())),
         () = emulator.reaches(sent + ANSWER_WITHIN) => Attempt::TimedOut,
     };
-    let attempt = if fault == Some(Effect::ResetAfter) { Attempt::SocketError } else { attempt };
+    let attempt = if loses_answer(fault) { Attempt::SocketError } else { attempt };
     emulator.with(|world, now| settle(world, delivery.clone(), attempt, fault, (now, watch)));
     if attempt != Attempt::TimedOut {
         return;
@@ -151,7 +135,7 @@ fn write(
     let mut entry = Entry {
         status: attempt.status(),
         fault,
-        certificates: text("subject").filter(|subject| arm::is_certificate_id(subject)).collect(),
+        certificates: text("subject").filter(|subject| dps::is_certificate_id(subject)).collect(),
         event_ids: text("id").collect(),
         attempt: Some(delivery.attempts_before() + 1),
         note,
@@ -177,16 +161,6 @@ fn note(number: u32, attempt: Attempt, next: Next, is_lost: bool, now: OffsetDat
     }
 }
 
-/// What a status does not say.
-fn outcome(attempt: Attempt) -> &'static str {
-    match attempt {
-        Attempt::Answered(_) => "",
-        Attempt::TimedOut => ": no answer within 30 s",
-        Attempt::SocketError => ": no connection",
-        Attempt::ResolutionError => ": no address for the host",
-    }
-}
-
 /// The name the journal and faults know a delivery by: the last segment of what its event is about.
 fn object(event: &serde_json::Value) -> &str {
     event["subject"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default()
@@ -200,6 +174,7 @@ mod tests {
 
     use axum::http::HeaderMap;
     use axum::routing::post;
+    use http::StatusCode;
     use time::macros::datetime;
     use tokio::net::TcpListener;
     use tokio::sync::{mpsc, oneshot};

@@ -18,8 +18,9 @@ use crate::client::{Answer, Client, ClientError};
 use crate::faults::{Calls, Effect, Fault};
 use crate::journal::Entry;
 use crate::local_azure::LocalAzure;
+use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, VAULT};
 use crate::operation::Operation;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, VAULT, World};
+use crate::world::World;
 use narrator::Narrator;
 
 /// The tag with which a CA's owner lets Keyholder prove possession for a registry.

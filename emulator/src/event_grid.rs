@@ -17,6 +17,7 @@ mod filter;
 mod handshake;
 mod health;
 pub(crate) mod link;
+mod name;
 mod schedule;
 mod subscription;
 #[cfg(test)]
@@ -37,16 +38,17 @@ pub use dead_letter::{DeadLetter, DeadLetterContainer};
 pub use delivery::Delivery;
 pub(crate) use disorder::copies;
 pub use endpoint::{DestinationKind, Endpoint};
+pub use event::Schema;
 pub(crate) use event::timestamp;
-pub use event::{ArmOperation, Schema};
 pub use filter::{AdvancedFilter, Condition, Filter, InvalidFilter};
 pub use handshake::{Consent, Handshake, Provisioning, Unconfirmed};
+pub use name::{InvalidSubscriptionName, SubscriptionName};
 pub(crate) use schedule::{ANSWER_WITHIN, LATE_ANSWER_WITHIN};
 pub use schedule::{Attempt, Next, Reason, RetryPolicy};
-pub use subscription::{
-    InvalidScope, InvalidSubscription, InvalidSubscriptionName, Scope, Subscription, SubscriptionName,
-};
+pub use subscription::{InvalidScope, InvalidSubscription, Scope, Subscription};
 
+pub use crate::change::ArmOperation;
+use crate::change::Audience;
 use crate::stored;
 use disorder::Disorder;
 use event::Event;
@@ -456,6 +458,12 @@ impl EventGrid {
 
     fn health(&self, subscription: &SubscriptionName) -> Health {
         self.health.get(&subscription.key()).copied().unwrap_or_default()
+    }
+}
+
+impl Audience for EventGrid {
+    fn hear(&mut self, operation: &ArmOperation<'_>, now: OffsetDateTime, random: &mut fastrand::Rng) {
+        self.publish(operation, now, random);
     }
 }
 

@@ -4,8 +4,11 @@
 //! idea of a request into this one and back.
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 /// A request with its whole body.
 pub type Request = http::Request<Bytes>;
@@ -85,4 +88,37 @@ pub fn query(request: &Request, name: &str) -> Option<String> {
 /// The body read as JSON; an empty or unreadable one is `None`.
 pub fn body_json(request: &Request) -> Option<Value> {
     serde_json::from_slice(request.body()).ok()
+}
+
+/// Sets a header to text; whatever a header cannot hold came from the caller and is left out.
+pub(crate) fn set_header(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// A moment as HTTP headers have it (RFC 1123).
+pub(crate) fn http_date(at: OffsetDateTime) -> String {
+    at.to_offset(UtcOffset::UTC).format(RFC1123).expect("the format only names parts of a date and time")
+}
+
+/// `NotFound` for 404: what .NET calls a status.
+pub(crate) fn dot_net_name(status: StatusCode) -> String {
+    let reason = status.canonical_reason().unwrap_or("Unknown");
+    reason.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+const RFC1123: StaticFormatDescription =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_rfc_1123_in_gmt() {
+        assert_eq!(http_date(datetime!(2022-05-03 19:50:03.9 +2)), "Tue, 03 May 2022 17:50:03 GMT");
+    }
 }

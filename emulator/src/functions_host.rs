@@ -19,6 +19,7 @@ mod host_file;
 mod invocation;
 mod keys;
 mod launch;
+mod lines;
 mod load;
 mod ncrontab;
 mod outputs;
@@ -53,7 +54,7 @@ pub use console::{Level, Line, Source};
 pub use document::AppError;
 pub use error::HostError;
 pub use function::{Cardinality, Function, TimerTrigger, Trigger};
-pub(crate) use process::each_line;
+pub(crate) use lines::each_line;
 
 use crate::Emulator;
 use crate::guid::guid;

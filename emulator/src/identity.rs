@@ -10,49 +10,25 @@
 
 mod app_service;
 mod authority;
+mod directory;
 mod imds;
-mod principal;
+mod issuer;
 mod token;
+mod wire;
 
-use http::{StatusCode, header};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use time::{Duration, OffsetDateTime};
+use http::StatusCode;
+use time::OffsetDateTime;
 
-use crate::exchange::{self, Request, Response};
-use crate::hidden::Hidden;
-use crate::identity::principal::Directory;
-use crate::identity::token::SigningKey;
+use crate::exchange::{Request, Response};
+use crate::names::{ENTRA_ID, MANAGED_IDENTITY};
 use crate::operation::Operation;
-use crate::stored;
-use crate::world::{TENANT, World};
+use crate::service::{ON_DEMAND, Routed, Task};
 
-pub use principal::{
+pub use crate::callers::{
     CLIENT_ID, Caller, OBJECT_ID, OPERATOR_CLIENT_ID, OPERATOR_OBJECT_ID, OPERATOR_SECRET, Principal,
+    TokenProblem,
 };
-
-/// The function app's `IDENTITY_HEADER`, unless it is given another.
-pub const APP_HEADER: &str = "function-app";
-
-/// The longest that a token of a snapshot is good for.
-const LONGEST: Duration = Duration::days(366);
-
-/// The name the journal and faults know managed identity by, in both forms.
-pub const OBJECT: &str = "managed identity";
-/// The name the journal and faults know Entra ID by.
-pub const AUTHORITY: &str = "Entra ID";
-
-/// The issuer of tokens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(remote = "Self")]
-pub struct Identity {
-    /// How long a new token is good for; an hour at first. Clients renew when less than five minutes remain.
-    pub lifetime: Duration,
-    key: SigningKey,
-    #[serde(with = "stored::secret")]
-    app_header: Hidden<String>,
-    directory: Directory,
-}
+pub use issuer::{APP_HEADER, Identity};
 
 /// What is asked for, read from the path alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,113 +39,6 @@ pub enum Route {
     Imds,
     /// Something of Entra ID's.
     Authority(authority::Call),
-}
-
-/// Why a request is nobody's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenProblem {
-    /// There is no bearer token.
-    Missing,
-    /// It is no token of this tenant, or not valid yet.
-    Invalid,
-    /// It was good once.
-    Expired,
-    /// It is for another service.
-    Audience,
-}
-
-impl Identity {
-    /// An issuer with a key of its own, who knows the function app and the operator.
-    pub fn new() -> Identity {
-        let key = SigningKey::generate().expect("OpenSSL makes P-256 keys");
-        let app_header = Hidden(APP_HEADER.to_owned());
-        Identity { lifetime: Duration::HOUR, key, app_header, directory: Directory::default() }
-    }
-
-    /// Tokens that end within the time that can be shown.
-    fn check_stored(&self) -> Result<(), &'static str> {
-        if self.lifetime.abs() <= LONGEST { Ok(()) } else { Err("tokens that are good for too long") }
-    }
-
-    /// Tells by which `IDENTITY_HEADER` the function app is known.
-    pub fn set_app_header(&mut self, header: &str) {
-        self.app_header = Hidden(header.to_owned());
-    }
-
-    /// Adds a user-assigned managed identity, which anybody gets a token of who names one of its ids.
-    pub fn add_user_assigned(&mut self, principal: Principal) {
-        self.directory.add(principal, None);
-    }
-
-    /// Adds an application, which anybody gets a token of who knows its secret.
-    pub fn add_application(&mut self, principal: Principal, secret: &str) {
-        self.directory.add(principal, Some(secret));
-    }
-
-    /// Knows the function app by what it is known by elsewhere.
-    pub(crate) fn keep_app_header(&mut self, other: &Identity) {
-        self.app_header = other.app_header.clone();
-    }
-
-    /// A token of the function app's identity for an audience.
-    pub fn mint(&self, audience: &str, now: OffsetDateTime) -> String {
-        self.mint_for(&Principal::function_app(), audience, now)
-    }
-
-    /// A token of anybody's for an audience.
-    pub fn mint_for(&self, principal: &Principal, audience: &str, now: OffsetDateTime) -> String {
-        let mut claims = json!({
-            "aud": audience,
-            "iss": authority::issuer(),
-            "iat": now.unix_timestamp(),
-            "nbf": now.unix_timestamp(),
-            "exp": self.expiry(now),
-            "appid": principal.client_id,
-            "idtyp": "app",
-            "oid": principal.object_id,
-            "sub": principal.object_id,
-            "tid": TENANT,
-            "ver": "1.0",
-        });
-        if let Some(resource_id) = &principal.resource_id {
-            claims["xms_mirid"] = json!(resource_id);
-        }
-        self.key.sign(&claims).expect("OpenSSL signs with the P-256 key it made")
-    }
-
-    /// Who sent this request: somebody with a token of ours, in time, for an audience the caller accepts.
-    pub fn check(
-        &self,
-        request: &Request,
-        accepts: impl Fn(&str) -> bool,
-        now: OffsetDateTime,
-    ) -> Result<Caller, TokenProblem> {
-        let claims = self.key.open(bearer(request)?).ok_or(TokenProblem::Invalid)?;
-        let moment = |claim: &str| claims[claim].as_i64().ok_or(TokenProblem::Invalid);
-        let text = |claim: &str| claims[claim].as_str().ok_or(TokenProblem::Invalid);
-        if now.unix_timestamp() < moment("nbf")? {
-            return Err(TokenProblem::Invalid);
-        }
-        if now.unix_timestamp() >= moment("exp")? {
-            return Err(TokenProblem::Expired);
-        }
-        if !accepts(text("aud")?) {
-            return Err(TokenProblem::Audience);
-        }
-        Ok(Caller { object_id: text("oid")?.to_owned(), client_id: text("appid")?.to_owned() })
-    }
-
-    fn expiry(&self, now: OffsetDateTime) -> i64 {
-        (now + self.lifetime).unix_timestamp()
-    }
-}
-
-stored::checked!(Identity);
-
-impl Default for Identity {
-    fn default() -> Identity {
-        Identity::new()
-    }
 }
 
 impl Route {
@@ -185,9 +54,10 @@ impl Route {
             authority::Call::parse(request.uri().path()).map(Route::Authority)
         }
     }
+}
 
-    /// The name the journal and the faults know it by.
-    pub fn operation(&self) -> Operation {
+impl Routed for Route {
+    fn operation(&self) -> Operation {
         match self {
             Route::AppService | Route::Imds => Operation::GetToken,
             Route::Authority(call) => call.operation(),
@@ -195,25 +65,39 @@ impl Route {
     }
 
     /// Which of the two hands out tokens.
-    pub fn object(&self) -> &'static str {
+    fn object(&self) -> String {
         match self {
-            Route::AppService | Route::Imds => OBJECT,
-            Route::Authority(_) => AUTHORITY,
+            Route::AppService | Route::Imds => MANAGED_IDENTITY,
+            Route::Authority(_) => ENTRA_ID,
         }
+        .to_owned()
     }
 }
 
-/// Answers a request.
-pub fn handle(world: &mut World, route: &Route, request: &Request, now: OffsetDateTime) -> Response {
-    match route {
-        Route::AppService => app_service::answer(&world.identity, request, now),
-        Route::Imds => imds::answer(&world.identity, request, now),
-        Route::Authority(call) => authority::answer(&world.identity, call, request, now, &mut world.random),
+/// Does what it is told about a request.
+pub(crate) fn handle(
+    identity: &Identity,
+    route: &Route,
+    request: &Request,
+    task: Task,
+    now: OffsetDateTime,
+    random: &mut fastrand::Rng,
+) -> Response {
+    match task {
+        Task::Answer => match route {
+            Route::AppService => app_service::answer(identity, request, now),
+            Route::Imds => imds::answer(identity, request, now),
+            Route::Authority(call) => authority::answer(identity, call, request, now, random),
+        },
+        Task::RefuseTooLarge => {
+            refuse(route, StatusCode::PAYLOAD_TOO_LARGE, "The request is too large.", now, random)
+        }
+        Task::Fail(status) => refuse(route, status, ON_DEMAND, now, random),
     }
 }
 
 /// A refusal with this status, in the form of whoever was asked.
-pub fn refuse(
+fn refuse(
     route: &Route,
     status: StatusCode,
     message: &str,
@@ -227,39 +111,21 @@ pub fn refuse(
     }
 }
 
-fn bearer(request: &Request) -> Result<&str, TokenProblem> {
-    let header = exchange::header_text(request, header::AUTHORIZATION).ok_or(TokenProblem::Missing)?;
-    match header.trim().split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start()),
-        _ => Err(TokenProblem::Missing),
-    }
-}
-
-/// A parameter with something in it.
-fn parameter(request: &Request, name: &str) -> Option<String> {
-    exchange::query(request, name).filter(|value| !value.is_empty())
-}
-
-/// JSON whose members are all texts: the Rust SDK refuses `expires_on` as a number.
-fn texts(members: &[(&str, String)]) -> Response {
-    let members = members.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
-    exchange::json(StatusCode::OK, &Value::Object(members.collect()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing {
     use bytes::Bytes;
+    use serde_json::Value;
     use time::macros::datetime;
 
     use super::*;
+    use crate::world::World;
 
     pub(super) const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
     pub(super) const VAULT: &str = "https://vault.azure.net";
 
     pub(super) fn asked(world: &mut World, request: &Request) -> (StatusCode, Value) {
-        let route = Route::parse(request).unwrap_or_else(|| panic!("{}", request.uri()));
-        let response = handle(world, &route, request, NOW);
+        let response = world.handle(request, NOW);
         (response.status(), serde_json::from_slice(response.body()).unwrap())
     }
 
@@ -287,9 +153,13 @@ mod testing {
 mod tests {
     use bytes::Bytes;
 
+    use serde_json::{Value, json};
+    use time::Duration;
+
     use super::testing::*;
     use super::*;
     use crate::jose;
+    use crate::names::TENANT;
 
     #[test]
     fn other_paths_are_nothing_of_identity_s() {

@@ -10,13 +10,13 @@
 mod answer;
 mod certificates;
 mod collection;
+mod content;
 mod creation;
 mod deleted;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod documented_tests;
 mod import;
-pub(crate) mod jwk;
 mod key_operation;
 mod key_spec;
 mod key_usage;
@@ -29,6 +29,7 @@ mod object;
 mod paging;
 mod permission;
 mod policy;
+mod private_jwk;
 mod refusal;
 mod route;
 mod secrets;
@@ -40,13 +41,13 @@ mod subject;
 mod testing;
 mod vault;
 mod vaults;
+mod visit;
 
 use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::Value;
-use time::OffsetDateTime;
 
-use self::answer::Answer;
+pub(crate) use self::answer::Rest;
+use self::answer::{Answer, Done};
 pub use self::import::{ContentType, Import};
 pub use self::key_operation::KeyOperation;
 use self::kind::Kind;
@@ -56,95 +57,106 @@ use self::permission::Missing;
 pub use self::refusal::Refusal;
 use self::route::Call;
 pub use self::route::Route;
-use self::site::Site;
 pub use self::vaults::KeyVaults;
 pub(crate) use self::vaults::is_vault_name;
+use self::visit::Visit;
+use crate::callers::Principal;
+use crate::context::Context;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
-use crate::identity::Principal;
-use crate::world::World;
+use crate::service::{self, Task};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const REGION: HeaderName = HeaderName::from_static("x-ms-keyvault-region");
 const SERVICE_VERSION: HeaderName = HeaderName::from_static("x-ms-keyvault-service-version");
 
-/// Answers a request to a vault.
-pub fn handle(world: &mut World, route: &Route, request: &Request, now: OffsetDateTime) -> Response {
-    let result = answer(world, route, request, now);
-    let mut response = respond(route, result, &mut world.random);
+/// Does what it is told about a request to a vault.
+pub(crate) fn handle(
+    vaults: &mut KeyVaults,
+    route: &Route,
+    request: &Request,
+    task: Task,
+    context: &mut Context<'_>,
+) -> service::Answer<Rest> {
+    let result = match task {
+        Task::Answer => match answer(vaults, route, request, context) {
+            Ok(Answer::Later(work)) => return service::Answer::Later(work),
+            Ok(Answer::Done(done)) => Ok(done),
+            Err(refusal) => Err(refusal),
+        },
+        Task::RefuseTooLarge => Err(Refusal::too_large()),
+        Task::Fail(status) => Err(failure(route, status)),
+    };
+    let mut response = respond(route, result, context.random);
+    if task == Task::Answer {
+        repeat_client_request_id(request, &mut response);
+    }
+    service::Answer::Ready(response)
+}
+
+/// Finishes an answer whose work is done.
+pub(crate) fn finish(
+    vaults: &mut KeyVaults,
+    rest: Rest,
+    route: &Route,
+    request: &Request,
+    context: &mut Context<'_>,
+) -> Response {
+    let now = context.now;
+    let result = vaults.vault(&route.vault, now).and_then(|vault| {
+        rest.finish(vault, &mut Visit { site: &route.site, request, random: context.random, now })
+    });
+    let mut response = respond(route, result, context.random);
+    repeat_client_request_id(request, &mut response);
+    response
+}
+
+fn repeat_client_request_id(request: &Request, response: &mut Response) {
     if let Some(id) = request.headers().get(CLIENT_REQUEST_ID) {
         response.headers_mut().insert(CLIENT_REQUEST_ID, id.clone());
     }
-    response
 }
 
 /// A failure on demand, in the vault's own form. A 429 carries no `Retry-After`, and a 401 carries the
 /// challenge, so that a client fetches a token and tries again as it would in Azure.
-pub fn fault(route: &Route, status: StatusCode, random: &mut fastrand::Rng) -> Response {
-    let refusal = match Missing::at_all(route) {
+fn failure(route: &Route, status: StatusCode) -> Refusal {
+    match Missing::at_all(route) {
         Some(missing) if status == StatusCode::FORBIDDEN => {
-            Refusal::forbidden_by_rbac(&missing, &Principal::function_app().into())
+            Refusal::forbidden_by_rbac(missing.message(&Principal::function_app().into()))
         }
         _ => Refusal::on_demand(status, &route.site),
-    };
-    respond(route, Err(refusal), random)
-}
-
-/// A request that is too large to be read.
-pub(crate) fn too_large(route: &Route, random: &mut fastrand::Rng) -> Response {
-    respond(route, Err(Refusal::too_large()), random)
-}
-
-/// One request inside the gate: what an answer may depend on besides the vault itself.
-struct Visit<'w> {
-    site: &'w Site,
-    request: &'w Request,
-    random: &'w mut fastrand::Rng,
-    now: OffsetDateTime,
-}
-
-impl Visit<'_> {
-    fn body(&self) -> Result<Value, Refusal> {
-        exchange::body_json(self.request)
-            .filter(Value::is_object)
-            .ok_or_else(|| Refusal::bad_parameter("The body must be a JSON object."))
-    }
-
-    fn stamp(&mut self) -> Stamp {
-        Stamp::new(self.now, self.random)
-    }
-
-    fn api_version(&self) -> String {
-        exchange::query(self.request, "api-version").unwrap_or_default()
     }
 }
 
 fn answer(
-    world: &mut World,
+    vaults: &mut KeyVaults,
     route: &Route,
     request: &Request,
-    now: OffsetDateTime,
+    context: &mut Context<'_>,
 ) -> Result<Answer, Refusal> {
-    let vault = world.key_vaults.vault(&route.vault, now)?;
-    let caller = world
-        .identity
-        .check(request, |audience| route.site.accepts(audience), now)
+    let now = context.now;
+    let vault = vaults.vault(&route.vault, now)?;
+    let caller = context
+        .access
+        .caller(request, |audience| route.site.accepts(audience), now)
         .map_err(|problem| Refusal::unauthorized(problem, &route.site))?;
     check_api_version(request)?;
-    if let Some(missing) = Missing::of(route, world.rbac.of(&caller)) {
-        return Err(Refusal::forbidden_by_rbac(&missing, &caller));
+    if let Some(missing) = Missing::of(route, context.access.rights(&caller)) {
+        return Err(Refusal::forbidden_by_rbac(missing.message(&caller)));
     }
-    let visit = &mut Visit { site: &route.site, request, random: &mut world.random, now };
+    let visit = &mut Visit { site: &route.site, request, random: context.random, now };
     match &route.call {
         Some(Call::Certificates(call)) => certificates::answer(vault, call, visit),
-        Some(Call::Keys(call)) => keys::answer(vault, call, visit).map(Answer::Done),
-        Some(Call::Secrets(call)) => secrets::answer(vault, call, visit).map(Answer::Done),
+        Some(Call::Keys(call)) => keys::answer(vault, call, visit),
+        Some(Call::Secrets(call)) => secrets::answer(vault, call, visit).map(Answer::from),
         Some(Call::Deleted(Kind::Certificate, call)) => {
-            deleted::answer::<certificates::Certificate>(vault, call, visit)
+            deleted::answer(vault, |vault| &vault.certificates, call, visit)
         }
-        Some(Call::Deleted(Kind::Key, call)) => deleted::answer::<keys::Key>(vault, call, visit),
-        Some(Call::Deleted(Kind::Secret, call)) => deleted::answer::<secrets::Secret>(vault, call, visit),
+        Some(Call::Deleted(Kind::Key, call)) => deleted::answer(vault, |vault| &vault.keys, call, visit),
+        Some(Call::Deleted(Kind::Secret, call)) => {
+            deleted::answer(vault, |vault| &vault.secrets, call, visit)
+        }
         None if Call::allows_another_method(request) => Err(Refusal::method_not_allowed(request.method())),
         None => Err(Refusal::not_emulated(request.method(), request.uri().path())),
     }
@@ -169,9 +181,9 @@ fn check_api_version(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn respond(route: &Route, result: Result<Answer, Refusal>, random: &mut fastrand::Rng) -> Response {
+fn respond(route: &Route, result: Result<Done, Refusal>, random: &mut fastrand::Rng) -> Response {
     let mut response = match result {
-        Ok(answer) => answer.into_response(),
+        Ok(done) => done.into_response(),
         Err(refusal) => exchange::json(refusal.status(), &refusal.body()),
     };
     let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
@@ -236,7 +248,7 @@ mod tests {
                 header(&response, WWW_AUTHENTICATE),
                 format!(
                     "Bearer authorization=\"https://login.microsoftonline.com/{}\", resource=\"{resource}\"",
-                    crate::world::TENANT
+                    crate::names::TENANT
                 )
             );
             assert_eq!(

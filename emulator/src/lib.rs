@@ -1,13 +1,17 @@
 //! DPS certificates, Key Vault, managed identity, Event Grid and the Functions host on one machine.
 
+mod access;
 pub mod app_roles;
 pub mod arm;
 pub mod authority;
 pub mod bench;
+mod callers;
+pub mod change;
 pub mod choices;
 pub mod client;
 pub mod clock;
 pub mod command_line;
+mod context;
 pub mod control;
 pub mod delivery;
 pub mod demo;
@@ -22,16 +26,20 @@ mod hidden;
 pub mod identity;
 mod jose;
 pub mod journal;
+mod jwk;
 pub mod key_vault;
 pub mod lambda;
 pub mod listener;
 pub mod local_azure;
 pub mod mock;
+pub mod moment;
+pub mod names;
 pub mod operation;
 mod page;
 pub mod rbac;
 pub mod reply;
 mod running;
+mod service;
 pub mod span;
 mod stopwatch;
 mod stored;
@@ -39,5 +47,5 @@ pub mod tls;
 pub mod up;
 pub mod world;
 
-pub use running::Emulator;
+pub use running::{Emulator, FaultGuard};
 pub use world::World;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::middleware::from_fn;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use openssl::ssl::{Ssl, SslAcceptor};
@@ -20,10 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
-use crate::control::{Control, at_home};
 use crate::reply::Reply;
 use crate::running::Emulator;
-use crate::{exact_sleep, exchange, page};
+use crate::{exact_sleep, exchange};
 
 /// How much of a body that is too large is read, to be thrown away.
 const PATIENCE: usize = 64 << 20;
@@ -45,11 +43,9 @@ pub async fn serve_tls(listener: TcpListener, acceptor: SslAcceptor, emulator: E
     .await
 }
 
-/// Serves the identity endpoint, the control API and the page, for ever.
-pub async fn serve_plain(listener: TcpListener, control: Control) {
-    let emulator = control.emulator().clone();
-    let services = services(emulator.clone()).merge(control.routes()).merge(page::routes(&control));
-    let services = services.layer(from_fn(at_home));
+/// Serves everything in the clear, for ever, with what the caller puts beside it and around it.
+pub async fn serve_plain(listener: TcpListener, emulator: Emulator, complete: impl FnOnce(Router) -> Router) {
+    let services = complete(services(emulator.clone()));
     accept(listener, emulator, |connection| hangup::serve(connection, services.clone())).await
 }
 
@@ -65,7 +61,7 @@ async fn answer(State(emulator): State<Emulator>, request: axum::extract::Reques
         // The caller has gone away.
         Err(_) => return hangup::at_once(),
     };
-    let reply = emulator.reply(&request);
+    let reply = emulator.answer(request).await;
     match reply {
         Reply::Answer(response) => response.map(Body::from),
         Reply::AnswerAfter(time, response) => {

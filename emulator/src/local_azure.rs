@@ -6,20 +6,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::middleware::from_fn;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::control::{Control, Site, TokenFile, random_token};
+use crate::control::{Control, Site, TokenFile, at_home, random_token};
 use crate::delivery;
 use crate::event_grid::{Endpoint, Filter, Schema, Scope, Subscription};
 use crate::functions_host::{App, FunctionsHost, HostError};
 use crate::identity::APP_HEADER;
 use crate::listener;
+use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT};
+use crate::page;
 use crate::running::Emulator;
 use crate::tls::ServerIdentity;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, TENANT, World};
+use crate::world::World;
 
 /// The function that uploads are delivered to.
 const FUNCTION: &str = "VerifyOnUpload";
@@ -151,7 +155,9 @@ impl LocalAzure {
         let control = Control::at(Arc::clone(&site), emulator.clone());
         let mut servers = JoinSet::new();
         servers.spawn(listener::serve_tls(services, server_identity.acceptor()?, emulator.clone()));
-        servers.spawn(listener::serve_plain(identity, control.clone()));
+        let besides = control.routes().merge(page::routes(&control));
+        let complete = |services: Router| services.merge(besides).layer(from_fn(at_home));
+        servers.spawn(listener::serve_plain(identity, emulator.clone(), complete));
         servers.spawn(delivery::run(emulator.clone()));
         if let Some(folder) = dead_letters {
             servers.spawn(delivery::dead_letters::write(emulator.clone(), folder));

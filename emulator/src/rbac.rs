@@ -25,7 +25,7 @@ pub use scope::Scope;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Caller, Principal};
+use crate::callers::{Caller, Principal};
 use role::Plane;
 
 /// The role assignments of a world, once they are asked for.

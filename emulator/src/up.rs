@@ -6,7 +6,7 @@ use std::io::Write;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::local_azure::{LocalAzure, certificate_id};
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
+use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
 
 /// Runs until it is told to stop.
 pub async fn run(azure: LocalAzure, mut out: impl Write, stopped: impl Future<Output = ()>) {

@@ -12,6 +12,7 @@ pub mod cli;
 mod deliveries;
 pub mod envelope;
 mod folded;
+mod function_app;
 pub mod handler;
 mod invocation;
 pub mod lambda;
@@ -26,14 +27,6 @@ pub mod webhook;
 mod wiping;
 
 pub use application::Application;
+pub use function_app::{FUNCTIONS, HOST_JSON};
 pub use keyholder::key_opener::run_if_asked;
 pub use wiping::{WIPING, Wiping};
-
-/// The function app's `host.json`.
-pub const HOST_JSON: &str = include_str!("../../host.json");
-
-/// Each function's folder name and its `function.json`.
-pub const FUNCTIONS: &[(&str, &str)] = &[
-    ("SweepUnverified", include_str!("../SweepUnverified/function.json")),
-    ("VerifyOnUpload", include_str!("../VerifyOnUpload/function.json")),
-];

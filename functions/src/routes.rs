@@ -19,6 +19,7 @@ use crate::bodies::{MAX_BODY, Unread};
 use crate::deliveries::{self, Desk, Handled};
 use crate::envelope::{self, InvalidInvocation};
 use crate::folded::Folded;
+use crate::function_app::FUNCTIONS;
 use crate::invocation::Invocation;
 use crate::sweeps::NoSweep;
 
@@ -48,7 +49,7 @@ async fn ready() -> Json<Value> {
 }
 
 async fn unknown(uri: Uri) -> Response {
-    let functions: Vec<&str> = crate::FUNCTIONS.iter().map(|(name, _)| *name).collect();
+    let functions: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
     let functions = functions.join(" and POST /");
     refusal(StatusCode::NOT_FOUND, &format!("there is no function at {uri}; there are POST /{functions}"))
 }

@@ -14,9 +14,9 @@ use url::{Host, Url};
 pub use setting::InvalidSettings;
 pub use webhook::{Subscriptions, WEBHOOK_NAMES, Webhook};
 
+use crate::limits::Limits;
 use crate::thumbprint::Thumbprint;
 use crate::trust::Registries;
-use crate::verifier::Limits;
 use setting::Setting;
 
 /// ARM of the public cloud.

@@ -24,6 +24,7 @@ pub mod http_client;
 pub mod identity;
 pub mod key_opener;
 pub mod leaf_key;
+pub mod limits;
 pub mod outcome;
 pub mod permissions;
 pub mod proof;

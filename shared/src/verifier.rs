@@ -9,7 +9,6 @@ pub mod survey;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::FutureExt;
 use time::OffsetDateTime;
@@ -21,6 +20,7 @@ use crate::ca::SignatureAlgorithm;
 use crate::certificate_id::CertificateId;
 use crate::event::Upload;
 use crate::leaf_key::LeafKeys;
+pub use crate::limits::Limits;
 use crate::outcome::{Outcome, Trouble};
 use crate::registry::Registry;
 use crate::single_flight::SingleFlight;
@@ -49,34 +49,6 @@ pub struct Verifier<R, V> {
     /// When the last sweep began.
     pub(crate) swept: Mutex<Option<OffsetDateTime>>,
     now: Box<dyn Fn() -> OffsetDateTime + Send + Sync>,
-}
-
-/// How much a verifier takes upon itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How long one verification may take, waiting for its turn included. Event Grid waits 30 s for an
-    /// answer; the default leaves room for the host.
-    pub deadline: Duration,
-    /// How many run at once.
-    pub at_once: usize,
-    /// How many more wait for their turn. Those beyond are told at once to come again, so that memory is bounded.
-    pub waiting: usize,
-    /// How many of those a sweep may take.
-    pub at_once_in_sweep: usize,
-    /// How long a sweep may take.
-    pub sweep: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            deadline: Duration::from_secs(25),
-            at_once: 64,
-            waiting: 1024,
-            at_once_in_sweep: 8,
-            sweep: Duration::from_secs(240),
-        }
-    }
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {

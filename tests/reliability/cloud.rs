@@ -137,7 +137,7 @@ impl Cloud {
     /// Whether the registry shows it as verified; `None` when it is not there.
     pub(crate) fn is_verified(&self, name: &str) -> Option<bool> {
         self.emulator.look(|world, _| {
-            let certificate = world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
+            let certificate = world.dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
             certificate.map(|certificate| certificate.is_verified())
         })
     }
@@ -299,8 +299,8 @@ impl Wire {
 /// How many certificates are verified.
 fn verified(emulator: &Emulator) -> usize {
     emulator.look(|world, _| {
-        let services = world.arm.provisioning_services();
-        services.flat_map(|(_, _, dps)| dps.certificates().iter()).filter(|ca| ca.is_verified()).count()
+        let certificates = world.dps.instances().flat_map(|instance| instance.certificates().iter());
+        certificates.filter(|ca| ca.is_verified()).count()
     })
 }
 

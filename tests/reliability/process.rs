@@ -160,7 +160,7 @@ impl Process {
 }
 
 pub(crate) fn is_verified(world: &World, name: &str) -> bool {
-    let certificate = world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
+    let certificate = world.dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
     certificate.is_some_and(|certificate| certificate.is_verified())
 }
 

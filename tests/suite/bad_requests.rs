@@ -269,7 +269,8 @@ fn code(peer: Peer, body: &Value) -> String {
 /// Everything that a request can change.
 fn state(cloud: &Cloud) -> String {
     cloud.emulator().look(|world, _| {
-        let instances = world.arm.provisioning_services().map(|(subscription, group, instance)| {
+        let instances = world.dps.instances().map(|instance| {
+            let (subscription, group) = (instance.subscription(), instance.resource_group());
             let certificates: Vec<_> = instance.certificates().iter().collect();
             format!("{subscription} {group} {} {certificates:?}\n", instance.name())
         });

@@ -8,9 +8,8 @@ use azure_core::http::{ClientOptions, Transport};
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyholder_emulator::identity::{
-    AUTHORITY, CLIENT_ID, OBJECT, OPERATOR_CLIENT_ID, OPERATOR_SECRET, Principal,
-};
+use keyholder_emulator::identity::{CLIENT_ID, OPERATOR_CLIENT_ID, OPERATOR_SECRET, Principal};
+use keyholder_emulator::names::{ENTRA_ID, MANAGED_IDENTITY};
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::rbac::{Rbac, Scope};
 use keyholder_emulator::world::TENANT;
@@ -37,7 +36,7 @@ async fn an_app_with_workload_identity_gets_its_tokens_from_entra() {
     cloud.import_ca("root-ca", &ca).await;
     cloud.upload("root-ca", &ca).await;
     cloud.until_verified("root-ca").await;
-    assert!(cloud.successes(Operation::GetToken, AUTHORITY) > 0, "{}", cloud.story());
+    assert!(cloud.successes(Operation::GetToken, ENTRA_ID) > 0, "{}", cloud.story());
 }
 
 #[tokio::test]
@@ -61,7 +60,7 @@ async fn an_app_with_a_user_assigned_identity_has_the_rights_of_that_identity_al
     cloud.import_ca("root-ca", &ca).await;
     cloud.upload("root-ca", &ca).await;
     cloud.until_verified("root-ca").await;
-    assert!(cloud.successes(Operation::GetToken, OBJECT) > 0, "{}", cloud.story());
+    assert!(cloud.successes(Operation::GetToken, MANAGED_IDENTITY) > 0, "{}", cloud.story());
     assert!(cloud.journal().iter().all(|entry| entry.status != 403), "{}", cloud.story());
 }
 

@@ -369,7 +369,7 @@ fn show(emulator: &keyholder_emulator::Emulator) -> Value {
     use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
     emulator.look(|world, _| {
         let found =
-            world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, "plant-ca").unwrap();
+            world.dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, "plant-ca").unwrap();
         json!({
             "properties": { "thumbprint": found.thumbprint(), "isVerified": found.is_verified() },
             "etag": found.etag().to_string(),

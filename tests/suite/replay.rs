@@ -100,7 +100,7 @@ impl Conversation {
                 emulator.freeze(moment);
             }
             if let Some(code) = response["body"]["properties"]["verificationCode"].as_str() {
-                emulator.with(|world, _| world.arm.set_next_code(code));
+                emulator.with(|world, _| world.dps.set_next_code(code));
             }
             let answer = caller.send(request, &judge).await;
             judge.compare(exchange, &answer, emulator.now());
@@ -113,7 +113,7 @@ impl Conversation {
         let url = url(&self.0[0]["request"]);
         let segments: Vec<&str> = url.path_segments().expect("an https URL has segments").collect();
         let mut world = World { strict: true, ..World::empty(1) };
-        world.arm.add_provisioning_service(segments[1], segments[3], segments[7]);
+        world.add_provisioning_service(segments[1], segments[3], segments[7]);
         world
     }
 }

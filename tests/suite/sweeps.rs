@@ -52,7 +52,7 @@ async fn a_ca_whose_event_was_lost_is_verified_at_the_next_quarter_of_an_hour() 
 async fn a_sweep_of_a_subscription_finds_its_instances_and_leaves_what_it_may_not_prove() {
     let mut options = cloud::options();
     options.world.arm.add_resource_group(SUBSCRIPTION, "another-rg");
-    options.world.arm.add_provisioning_service(SUBSCRIPTION, "another-rg", "another-dps");
+    options.world.add_provisioning_service(SUBSCRIPTION, "another-rg", "another-dps");
     let subscription = format!("/subscriptions/{SUBSCRIPTION}");
     let cloud = deaf(options, &[("KEYHOLDER_REGISTRIES", &subscription)]).await;
     let rows = [

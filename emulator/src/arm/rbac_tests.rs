@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::dps::testing::{Answer, Ca, Client, instance};
 use crate::identity::{CLIENT_ID, OBJECT_ID, Principal};
+use crate::names::{RESOURCE_GROUP, SUBSCRIPTION};
 use crate::rbac::{Rbac, Role, Scope};
-use crate::world::{RESOURCE_GROUP, SUBSCRIPTION};
 
 const DPS: &str = "Microsoft.Devices/provisioningServices";
 
@@ -55,7 +55,7 @@ fn rows(ca: &Ca) -> Vec<Row> {
 fn app_with(ca: &Ca, actions: &[String], scope: Scope) -> Client {
     let mut client = Client::new();
     client.put("my-ca", None, &ca.pem()).ok();
-    client.world.arm.set_next_code("A1B2C3D4E5F6G7H8");
+    client.world.dps.set_next_code("A1B2C3D4E5F6G7H8");
     client.generate_code("my-ca", Some("*")).ok();
     client.world.rbac = Rbac::on();
     let role = Role::new("r", actions.iter().map(String::as_str), []);
@@ -131,8 +131,8 @@ fn a_list_shows_what_the_caller_may_see_and_is_refused_to_who_may_see_nothing() 
     let read = format!("{DPS}/read");
 
     let mut client = app_with(&ca, std::slice::from_ref(&read), Scope::at(&instance()));
-    client.world.arm.add_provisioning_service(SUBSCRIPTION, RESOURCE_GROUP, "another-dps");
-    client.world.arm.add_provisioning_service("another", "rg", "dps");
+    client.world.add_provisioning_service(SUBSCRIPTION, RESOURCE_GROUP, "another-dps");
+    client.world.add_provisioning_service("another", "rg", "dps");
     let mut names = |path: &str| -> Vec<String> {
         let body = client.send("GET", path, None, None).ok().body;
         let items = body["value"].as_array().unwrap().iter();

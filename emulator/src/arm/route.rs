@@ -4,9 +4,14 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::dps::Action;
+use crate::arm::claim::{Claim, Paths};
+use crate::arm::group::GroupId;
+use crate::arm::path::Form;
+use crate::change::ArmOperation;
+use crate::context::Context;
 use crate::exchange::Request;
 use crate::operation::Operation;
+use crate::service::Routed;
 
 /// A request ARM answers to.
 #[derive(Clone, Debug)]
@@ -18,120 +23,49 @@ pub struct Route {
 }
 
 /// The resource a path names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Target {
+    /// The metadata endpoint.
     Metadata,
+    /// The tenants a caller sees.
     Tenants,
+    /// The subscriptions a caller sees.
     Subscriptions,
+    /// One subscription.
     Subscription(String),
+    /// The resource groups of a subscription.
     ResourceGroups(String),
+    /// One resource group.
     ResourceGroup(GroupId),
-    /// The instances of a whole subscription.
-    AllInstances(String),
-    Instances(GroupId),
-    Instance(InstanceId),
-    /// Whether a name for an instance can be had.
-    NameAvailability(String),
-    /// How far an operation is.
-    OperationResult(String),
-    Certificates(InstanceId),
-    Certificate(InstanceId, String),
-    GenerateVerificationCode(InstanceId, String),
-    Verify(InstanceId, String),
+    /// Something of a provider's.
+    Provided(Claim),
 }
 
-/// What an upload is called.
-pub(crate) const WRITE_CERTIFICATE: &str = "Microsoft.Devices/provisioningServices/certificates/write";
-/// What looking at an instance is called, or at all of a resource group.
-pub(crate) const READ_INSTANCE: &str = "Microsoft.Devices/provisioningServices/read";
 /// What looking at a resource group is called, or at all of a subscription.
 pub(crate) const READ_GROUP: &str = "Microsoft.Resources/subscriptions/resourceGroups/read";
 
-/// A resource group of a subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GroupId {
-    pub(crate) subscription: String,
-    pub(crate) name: String,
-}
-
-/// A DPS instance of a resource group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InstanceId {
-    pub(crate) group: GroupId,
-    pub(crate) name: String,
-}
-
 impl Route {
     /// `None` if the path is nothing of ARM's.
-    pub fn parse(request: &Request) -> Option<Route> {
+    pub(crate) fn parse(request: &Request, providers: &[Paths]) -> Option<Route> {
         let mut segments = Vec::new();
         // Empty segments are skipped: clients put together an endpoint with and without a slash at its end.
         for segment in request.uri().path().split('/').filter(|segment| !segment.is_empty()) {
             segments.push(percent_decode_str(segment).decode_utf8().ok()?.into_owned());
         }
-        let target = Target::parse(&segments)?;
-        if matches!(target, Target::GenerateVerificationCode(..) | Target::Verify(..)) {
+        let target = Target::parse(&segments, providers)?;
+        if matches!(&target, Target::Provided(claim) if claim.path.form == Form::Action) {
             segments.pop();
         }
         let resource_id = format!("/{}", segments.join("/"));
         Some(Route { method: request.method().clone(), target, resource_id })
     }
 
-    /// The name the journal and the faults know it by.
-    pub fn operation(&self) -> Operation {
-        match self.certificate_action() {
-            Some((_, Action::List)) => Operation::ListCertificates,
-            Some((_, Action::Get(_))) => Operation::GetCertificate,
-            Some((_, Action::Put(_))) => Operation::PutCertificate,
-            Some((_, Action::Delete(_))) => Operation::DeleteCertificate,
-            Some((_, Action::GenerateCode(_))) => Operation::GenerateVerificationCode,
-            Some((_, Action::Verify(_))) => Operation::Verify,
-            None => Operation::Arm,
-        }
-    }
-
-    /// The certificate's name, else that of whatever resource it is.
-    pub fn object(&self) -> String {
+    /// What a provider is asked, if it is a provider's business.
+    pub(crate) fn claim(&self) -> Option<&Claim> {
         match &self.target {
-            Target::Metadata => "metadata",
-            Target::Tenants => "tenants",
-            Target::Subscriptions => "subscriptions",
-            Target::Subscription(id)
-            | Target::ResourceGroups(id)
-            | Target::AllInstances(id)
-            | Target::NameAvailability(id)
-            | Target::OperationResult(id) => id,
-            Target::ResourceGroup(group) | Target::Instances(group) => &group.name,
-            Target::Instance(instance) | Target::Certificates(instance) => &instance.name,
-            Target::Certificate(_, name)
-            | Target::GenerateVerificationCode(_, name)
-            | Target::Verify(_, name) => name,
+            Target::Provided(claim) => Some(claim),
+            _ => None,
         }
-        .to_owned()
-    }
-
-    /// The id of the DPS certificate it is about, if it is about one.
-    pub(crate) fn certificate_id(&self) -> Option<&str> {
-        let about_one = matches!(
-            self.target,
-            Target::Certificate(..) | Target::GenerateVerificationCode(..) | Target::Verify(..)
-        );
-        about_one.then_some(self.resource_id.as_str())
-    }
-
-    /// What DPS is asked about which instance's certificates, if the method fits the path.
-    pub(crate) fn certificate_action(&self) -> Option<(&InstanceId, Action<'_>)> {
-        Some(match (&self.target, self.method.as_str()) {
-            (Target::Certificates(instance), "GET") => (instance, Action::List),
-            (Target::Certificate(instance, name), "GET") => (instance, Action::Get(name)),
-            (Target::Certificate(instance, name), "PUT") => (instance, Action::Put(name)),
-            (Target::Certificate(instance, name), "DELETE") => (instance, Action::Delete(name)),
-            (Target::GenerateVerificationCode(instance, name), "POST") => {
-                (instance, Action::GenerateCode(name))
-            }
-            (Target::Verify(instance, name), "POST") => (instance, Action::Verify(name)),
-            _ => return None,
-        })
     }
 
     /// The action as roles and events name it. `None` for what needs a token and no role, and where the method
@@ -141,25 +75,7 @@ impl Route {
             (Target::Subscription(_), "GET") => "Microsoft.Resources/subscriptions/read",
             (Target::ResourceGroups(_) | Target::ResourceGroup(_), "GET") => READ_GROUP,
             (Target::ResourceGroup(_), "PUT") => "Microsoft.Resources/subscriptions/resourceGroups/write",
-            (Target::AllInstances(_) | Target::Instances(_) | Target::Instance(_), "GET") => READ_INSTANCE,
-            (Target::NameAvailability(_), "POST") => {
-                "Microsoft.Devices/checkProvisioningServiceNameAvailability/action"
-            }
-            (Target::Instance(_), "PUT" | "PATCH") => "Microsoft.Devices/provisioningServices/write",
-            (Target::Instance(_), "DELETE") => "Microsoft.Devices/provisioningServices/delete",
-            (Target::Certificates(_) | Target::Certificate(..), "GET") => {
-                "Microsoft.Devices/provisioningServices/certificates/read"
-            }
-            (Target::Certificate(..), "PUT") => WRITE_CERTIFICATE,
-            (Target::Certificate(..), "DELETE") => {
-                "Microsoft.Devices/provisioningServices/certificates/delete"
-            }
-            (Target::GenerateVerificationCode(..), "POST") => {
-                "Microsoft.Devices/provisioningServices/certificates/generateVerificationCode/action"
-            }
-            (Target::Verify(..), "POST") => {
-                "Microsoft.Devices/provisioningServices/certificates/verify/action"
-            }
+            (Target::Provided(claim), method) => return claim.verb(method).and_then(|verb| verb.action),
             _ => return None,
         })
     }
@@ -167,23 +83,71 @@ impl Route {
     /// The resource whose role assignments decide: for a collection, what it is in.
     pub(crate) fn scope(&self) -> String {
         match &self.target {
-            Target::ResourceGroups(subscription)
-            | Target::AllInstances(subscription)
-            | Target::NameAvailability(subscription) => format!("/subscriptions/{subscription}"),
-            Target::Instances(group) => group.path(),
-            Target::Certificates(instance) => instance.path(),
+            Target::ResourceGroups(subscription) => format!("/subscriptions/{subscription}"),
+            Target::Provided(claim) => match claim.path.form {
+                Form::Collection | Form::FilteredCollection => claim.parent(),
+                Form::Resource | Form::Action => self.resource_id.clone(),
+            },
             _ => self.resource_id.clone(),
         }
     }
 
     /// Whether it asks for a list of which everybody sees the part they may see.
     pub(crate) fn is_filtered(&self) -> bool {
-        matches!(self.target, Target::ResourceGroups(_) | Target::AllInstances(_) | Target::Instances(_))
+        match &self.target {
+            Target::ResourceGroups(_) => true,
+            Target::Provided(claim) => claim.path.form == Form::FilteredCollection,
+            _ => false,
+        }
+    }
+
+    /// Whether it is a resource of a group, and not something in one.
+    pub(crate) fn is_top_level(&self) -> bool {
+        self.claim().is_some_and(Claim::is_top_level)
+    }
+
+    /// Tells the audience of an action on the resource, if it is one that raises an event.
+    pub(super) fn announce(
+        &self,
+        action: &str,
+        method: &str,
+        url: &str,
+        object_id: &str,
+        context: &mut Context<'_>,
+    ) {
+        let Some(event_type) = event_type(action) else { return };
+        let resource_id = &self.resource_id;
+        let operation = ArmOperation { event_type, name: action, resource_id, method, url, object_id };
+        context.audience.hear(&operation, context.now, context.random);
+    }
+}
+
+impl Routed for Route {
+    fn operation(&self) -> Operation {
+        let verb = self.claim().and_then(|claim| claim.verb(self.method.as_str()));
+        verb.map_or(Operation::Arm, |verb| verb.operation)
+    }
+
+    /// The certificate's name, else that of whatever resource it is.
+    fn object(&self) -> String {
+        match &self.target {
+            Target::Metadata => "metadata",
+            Target::Tenants => "tenants",
+            Target::Subscriptions => "subscriptions",
+            Target::Subscription(id) | Target::ResourceGroups(id) => id,
+            Target::ResourceGroup(group) => &group.name,
+            Target::Provided(claim) => claim.object(),
+        }
+        .to_owned()
+    }
+
+    fn certificate(&self) -> Option<&str> {
+        self.claim().filter(|claim| claim.is_of_certificate()).map(|_| self.resource_id.as_str())
     }
 }
 
 /// The type of the event that the success of an action raises; reading raises none, and nor does asking for a name.
-pub(crate) fn event_type(action: &str) -> Option<&'static str> {
+fn event_type(action: &str) -> Option<&'static str> {
     match action.rsplit('/').next()? {
         "action" if action.contains("/check") => None,
         "write" => Some("Microsoft.Resources.ResourceWriteSuccess"),
@@ -193,111 +157,22 @@ pub(crate) fn event_type(action: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether this is the id of a DPS certificate.
-pub(crate) fn is_certificate_id(id: &str) -> bool {
-    let segments: Vec<String> = id.split('/').skip(1).map(str::to_owned).collect();
-    matches!(Target::parse(&segments), Some(Target::Certificate(..)))
-}
-
 impl Target {
-    /// Whether it is an instance itself.
-    pub(crate) fn is_instance(&self) -> bool {
-        matches!(self, Target::Instance(_))
-    }
-
-    /// The type within Microsoft.Devices; `None` for what belongs to ARM itself.
-    pub(crate) fn resource_type(&self) -> Option<&'static str> {
-        match self {
-            Target::Metadata
-            | Target::Tenants
-            | Target::Subscriptions
-            | Target::Subscription(_)
-            | Target::ResourceGroups(_)
-            | Target::ResourceGroup(_) => None,
-            Target::AllInstances(_)
-            | Target::Instances(_)
-            | Target::Instance(_)
-            | Target::OperationResult(_) => Some("provisioningServices"),
-            Target::NameAvailability(_) => Some("checkProvisioningServiceNameAvailability"),
-            Target::Certificates(_)
-            | Target::Certificate(..)
-            | Target::GenerateVerificationCode(..)
-            | Target::Verify(..) => Some("provisioningServices/certificates"),
-        }
-    }
-
-    fn parse(segments: &[String]) -> Option<Target> {
+    fn parse(segments: &[String], providers: &[Paths]) -> Option<Target> {
         let lower: Vec<String> = segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
         let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
         let at = |position: usize| segments[position].clone();
-        let group = || GroupId { subscription: at(1), name: at(3) };
         Some(match lower.as_slice() {
             ["metadata", "endpoints"] => Target::Metadata,
             ["tenants"] => Target::Tenants,
             ["subscriptions"] => Target::Subscriptions,
             ["subscriptions", _] => Target::Subscription(at(1)),
             ["subscriptions", _, "resourcegroups"] => Target::ResourceGroups(at(1)),
-            ["subscriptions", _, "resourcegroups", _] => Target::ResourceGroup(group()),
-            ["subscriptions", _, "providers", "microsoft.devices", "provisioningservices"] => {
-                Target::AllInstances(at(1))
+            ["subscriptions", _, "resourcegroups", _] => {
+                Target::ResourceGroup(GroupId { subscription: at(1), name: at(3) })
             }
-            [
-                "subscriptions",
-                _,
-                "providers",
-                "microsoft.devices",
-                "checkprovisioningservicenameavailability",
-            ] => Target::NameAvailability(at(1)),
-            [
-                "subscriptions",
-                _,
-                "providers",
-                "microsoft.devices",
-                "locations",
-                _,
-                "provisioningserviceoperationresults",
-                _,
-            ] => Target::OperationResult(at(7)),
-            [
-                "subscriptions",
-                _,
-                "resourcegroups",
-                _,
-                "providers",
-                "microsoft.devices",
-                "provisioningservices",
-                below @ ..,
-            ] => {
-                let instance = || InstanceId { group: group(), name: at(7) };
-                match below {
-                    [] => Target::Instances(group()),
-                    [_] => Target::Instance(instance()),
-                    [_, "operationresults", _] => Target::OperationResult(at(9)),
-                    [_, "certificates"] => Target::Certificates(instance()),
-                    [_, "certificates", _] => Target::Certificate(instance(), at(9)),
-                    [_, "certificates", _, "generateverificationcode"] => {
-                        Target::GenerateVerificationCode(instance(), at(9))
-                    }
-                    [_, "certificates", _, "verify"] => Target::Verify(instance(), at(9)),
-                    _ => return None,
-                }
-            }
-            _ => return None,
+            _ => Target::Provided(Claim::find(segments, providers)?),
         })
-    }
-}
-
-impl GroupId {
-    /// `/subscriptions/…/resourceGroups/…`
-    pub(crate) fn path(&self) -> String {
-        format!("/subscriptions/{}/resourceGroups/{}", self.subscription, self.name)
-    }
-}
-
-impl InstanceId {
-    /// `/subscriptions/…/resourceGroups/…/providers/Microsoft.Devices/provisioningServices/…`
-    pub(crate) fn path(&self) -> String {
-        format!("{}/providers/Microsoft.Devices/provisioningServices/{}", self.group.path(), self.name)
     }
 }
 
@@ -307,13 +182,14 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::dps;
 
     const INSTANCE: &str =
         "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Devices/provisioningServices/dps";
 
     fn route(method: &str, path: &str) -> Option<Route> {
         let request = http::Request::builder().method(method).uri(path).body(Bytes::new()).unwrap();
-        Route::parse(&request)
+        Route::parse(&request, &[dps::PATHS])
     }
 
     #[test]
@@ -362,7 +238,7 @@ mod tests {
 
     #[test]
     fn slashes_at_the_end_and_doubled_do_not_matter() {
-        assert_eq!(route("GET", "//subscriptions/").unwrap().target, Target::Subscriptions);
+        assert!(matches!(route("GET", "//subscriptions/").unwrap().target, Target::Subscriptions));
     }
 
     #[test]

@@ -9,13 +9,13 @@ use time::Duration;
 use time::macros::datetime;
 use url::Url;
 
-use super::*;
+use crate::dps::SOMEBODY_ELSE;
 use crate::dps::testing::{Answer, Ca, Client, NOW, instance};
 use crate::event_grid::{Scope, Subscription};
-use crate::faults::{Calls, Fault};
+use crate::faults::{Calls, Effect, Fault};
 use crate::identity::OBJECT_ID;
+use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 use crate::operation::Operation;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 
 const BY: &str = "/data/claims/http:~1~1schemas.microsoft.com~1identity~1claims~1objectidentifier";
 
@@ -206,7 +206,7 @@ fn every_answer_has_the_headers_recorded_in_its_year_and_none_has_an_etag() {
             assert_eq!(text("cache-control"), "no-cache");
             assert_eq!(text("expires"), "-1");
             assert_eq!(text("strict-transport-security"), "max-age=31536000; includeSubDomains");
-            assert_eq!(text("date"), crate::dps::rfc1123(now));
+            assert_eq!(text("date"), crate::exchange::http_date(now));
             let id = text("x-ms-request-id");
             assert_eq!(text("x-ms-correlation-request-id"), id);
             assert!(text("x-ms-routing-request-id").ends_with(&id));
@@ -294,7 +294,10 @@ fn somebody_elses_write_is_an_event_before_the_callers_own() {
         events(&client, "/data/httpRequest/url")[1],
         format!("https://management.azure.com{}", certificate("my-ca"))
     );
-    assert_eq!(events(&client, "/data/operationName")[1], route::WRITE_CERTIFICATE);
+    assert_eq!(
+        events(&client, "/data/operationName")[1],
+        "Microsoft.Devices/provisioningServices/certificates/write"
+    );
 }
 
 #[test]
@@ -343,12 +346,12 @@ fn the_metadata_needs_no_token_and_points_here() {
 #[test]
 fn a_certificate_can_be_looked_up_without_http() {
     let mut client = Client::new();
-    client.world.arm.set_next_code("A1B2C3D4E5F6G7H8");
+    client.world.dps.set_next_code("A1B2C3D4E5F6G7H8");
     client.put("my-ca", None, &Ca::new("my-ca").pem()).ok();
     client.generate_code("my-ca", Some("*")).ok();
-    let arm = &client.world.arm;
-    let found = arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, "MY-DPS-X509", "MY-CA").unwrap();
+    let dps = &client.world.dps;
+    let found = dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, "MY-DPS-X509", "MY-CA").unwrap();
     assert_eq!(found.pending_code(), Some("A1B2C3D4E5F6G7H8"));
     assert!(!found.is_verified());
-    assert!(arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, "ghost").is_none());
+    assert!(dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, "ghost").is_none());
 }

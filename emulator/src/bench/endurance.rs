@@ -21,7 +21,7 @@ use super::serving::token;
 use super::stage::{Scene, Stage};
 use crate::authority::Authority;
 use crate::local_azure::certificate_id;
-use crate::world::VAULT;
+use crate::names::VAULT;
 
 /// How often the memory is looked at.
 const LOOKS: usize = 10;

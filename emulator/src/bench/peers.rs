@@ -15,7 +15,7 @@ use super::error::BenchError;
 use super::report::Section;
 use super::stage::{PLACE, Run, Scene, Stage};
 use crate::authority::Authority;
-use crate::world::VAULT;
+use crate::names::VAULT;
 
 const HANDLER: &str = include_str!("../../../tests/peers/handler.py");
 const TUTORIAL: &str = include_str!("../../../tests/peers/tutorial.sh");

@@ -22,8 +22,9 @@ use crate::faults::{Calls, Effect, Fault};
 use crate::functions_host::{App, FunctionsHost};
 use crate::key_vault::{Import, Stamp};
 use crate::local_azure::{LocalAzure, Options, Ports};
+use crate::names::{RESOURCE_GROUP, SUBSCRIPTION, VAULT};
 use crate::operation::Operation;
-use crate::world::{RESOURCE_GROUP, SUBSCRIPTION, VAULT, World};
+use crate::world::World;
 
 const FUNCTION: &str = "VerifyOnUpload";
 /// Longer than anything here takes, so that only a defect runs into it.
@@ -325,7 +326,7 @@ fn furnish(world: &mut World, scene: &Scene) -> Result<Vec<String>, BenchError> 
     }
     for instance in 0..scene.certificates.div_ceil(dps::LIMIT) {
         let group = group(instance % scene.processes);
-        world.arm.add_provisioning_service(SUBSCRIPTION, &group, &instance_name(instance));
+        world.add_provisioning_service(SUBSCRIPTION, &group, &instance_name(instance));
     }
     let root = match scene.family {
         Family::Rsa2048 => Authority::rsa_root("Benchmark"),

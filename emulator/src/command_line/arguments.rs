@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::control::client::STANDARD;
 use crate::control::{JournalQuery, Moment};
-use crate::faults::{Calls, Effect, Fault};
+use crate::faults::{Calls, EFFECTS, Effect, Fault};
 use crate::operation::Operation;
 use crate::span;
 
@@ -58,7 +58,7 @@ pub(super) enum FaultsAction {
     /// List the rules in force, and how often each has struck
     List,
     /// Add a rule after those in force
-    #[command(after_help = EFFECTS)]
+    #[command(after_help = effects_help())]
     Add(RuleArguments),
     /// Remove every rule, or the one with this id
     Clear {
@@ -69,25 +69,18 @@ pub(super) enum FaultsAction {
     Operations,
 }
 
-const EFFECTS: &str = "\
-Effects:
-  answer=STATUS        the service's own error with this status, and nothing happens
-  throttle[=SECONDS]   429, with a Retry-After of so many seconds, and nothing happens
-  delay=TIME           it happens, and the answer comes so much later (delay=1s500ms)
-  silence              nothing happens, and no answer ever comes
-  resetBefore          the connection is reset, and nothing happens
-  resetAfter           it happens, and the connection is reset: the answer is lost
-  truncated            it happens, and the answer breaks off in the middle
-  html                 a proxy's page in place of the answer, and nothing happens
-  wrongShape           it happens, and the answer is JSON of another shape
-  staleEtag            it happens, and the answer carries the former etag
-  somebodyElseWrites   somebody else writes just before, so that the caller's etag is stale
-  acceptAnyProof       DPS takes any certificate for a proof
-
-Examples:
-  emulator faults add dps.verify answer=503 --first 2
-  emulator faults add vault.sign throttle=3 --object my-vault/root-ca
-  emulator faults add eventGrid.deliver resetAfter --sometimes 100 --seed 7";
+/// Every effect, and how rules look.
+fn effects_help() -> String {
+    let rows =
+        EFFECTS.iter().map(|notation| format!("  {:<28} {}\n", notation.forms.join(", "), notation.about));
+    let rows: String = rows.collect();
+    format!(
+        "Effects:\n{rows}\nExamples:\n  \
+         emulator faults add dps.verify answer=503 --first 2\n  \
+         emulator faults add vault.sign throttle=3 --object my-vault/root-ca\n  \
+         emulator faults add eventGrid.deliver resetAfter --sometimes 100 --seed 7"
+    )
+}
 
 /// A rule.
 #[derive(Debug, Args)]

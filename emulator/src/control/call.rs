@@ -74,7 +74,8 @@ macro_rules! calls {
             }
         )+
 
-        fn visit(visitor: &mut impl Visitor) {
+        /// Shows every call to a visitor.
+        pub(super) fn visit(visitor: &mut impl Visitor) {
             $(visitor.call::<$name>();)+
         }
     };

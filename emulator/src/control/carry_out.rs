@@ -13,7 +13,7 @@ use super::registries::Registries;
 use super::site::Site;
 use super::snapshot::Snapshot;
 use super::token::random_token;
-use crate::dps::mint::{LONGEST_CODE, is_code};
+use crate::dps::{LONGEST_CODE, is_code};
 use crate::faults::Fault;
 use crate::key_vault::is_vault_name;
 use crate::running::Emulator;
@@ -131,7 +131,7 @@ impl Control {
 
     /// The code chosen for the next challenge.
     pub fn next_code(&self) -> NextCode {
-        self.emulator.look(|world, _| NextCode { code: world.arm.next_code().map(str::to_owned) })
+        self.emulator.look(|world, _| NextCode { code: world.dps.next_code().map(str::to_owned) })
     }
 
     /// Chooses the code for the next challenge, of whichever certificate; `None` leaves it to chance.
@@ -142,8 +142,8 @@ impl Control {
             )));
         }
         self.emulator.with(|world, _| match &code {
-            Some(code) => world.arm.set_next_code(code),
-            None => world.arm.forget_next_code(),
+            Some(code) => world.dps.set_next_code(code),
+            None => world.dps.forget_next_code(),
         });
         Ok(NextCode { code })
     }
@@ -220,7 +220,7 @@ impl Control {
 
     /// The DPS instances and their certificates.
     pub fn registries(&self) -> Registries {
-        self.emulator.look(|world, _| Registries::of(&world.arm))
+        self.emulator.look(|world, _| Registries::of(&world.dps))
     }
 
     /// Puts everything back to how it was at start.

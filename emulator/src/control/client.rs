@@ -12,12 +12,12 @@ use url::Url;
 use super::call::Call;
 use super::error::{ErrorBody, ErrorDetail};
 use super::journal::JournalQuery;
-use super::server::STREAM;
+use super::paths::STREAM;
 use super::token;
 use crate::journal::Entry;
 
 /// Where an emulator is unless it was told otherwise.
-pub const STANDARD: &str = "http://127.0.0.1:8081";
+pub const STANDARD: &str = super::paths::STANDARD;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::error::ControlError;
-use super::moment::Moment;
 use crate::clock::Clock;
+use crate::moment::Moment;
 use crate::span;
 
 /// Certificates, tokens and HTTP dates can be written for moments within; Event Grid adds a day at most.

@@ -24,7 +24,7 @@ pub struct EventGridState {
     pub in_flight: usize,
     /// When the next one is due.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<super::Moment>")]
+    #[schemars(with = "Option<crate::moment::Moment>")]
     pub next_due: Option<OffsetDateTime>,
     /// How many events nobody took and no container keeps.
     pub dropped: u64,
@@ -106,7 +106,7 @@ pub struct DeadLetterInfo {
     pub path: String,
     /// When the blob is there.
     #[serde(with = "time::serde::rfc3339")]
-    #[schemars(with = "super::Moment")]
+    #[schemars(with = "crate::moment::Moment")]
     pub due: OffsetDateTime,
     /// The event, with what Event Grid adds to it.
     pub letter: Value,

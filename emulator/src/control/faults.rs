@@ -1,11 +1,9 @@
 //! The fault plan, from outside. What a rule is stands in [`crate::faults`].
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::faults::{Calls, Effect, Fault, Faults, Rule, check};
+use crate::faults::{Calls, EFFECTS, Effect, Fault, Faults, Rule, check};
 use crate::operation::Operation;
 
 /// The rules in force, in the order they are tried.
@@ -69,26 +67,16 @@ impl Operations {
         let info = |operation: &Operation| OperationInfo {
             operation: *operation,
             service: operation.service().to_owned(),
-            effects: EXAMPLES.into_iter().filter(|effect| is_possible(*operation, *effect)).collect(),
+            effects: examples().filter(|effect| is_possible(*operation, *effect)).collect(),
         };
         Operations { operations: Operation::ALL.iter().map(info).collect() }
     }
 }
 
-const EXAMPLES: [Effect; 12] = [
-    Effect::Answer(503),
-    Effect::Throttle { retry_after: Some(5) },
-    Effect::Delay(Duration::from_secs(5)),
-    Effect::Silence,
-    Effect::ResetBefore,
-    Effect::ResetAfter,
-    Effect::Truncated,
-    Effect::Html,
-    Effect::WrongShape,
-    Effect::StaleEtag,
-    Effect::SomebodyElseWrites,
-    Effect::AcceptAnyProof,
-];
+/// One effect of each kind.
+fn examples() -> impl Iterator<Item = Effect> {
+    EFFECTS.iter().map(|notation| notation.example)
+}
 
 fn is_possible(operation: Operation, effect: Effect) -> bool {
     check(&Fault { operation, object: None, calls: Calls::Always, effect }).is_ok()
@@ -106,7 +94,7 @@ mod tests {
             let info = all.iter().find(|info| info.operation == operation);
             info.map(|info| info.effects.clone()).unwrap_or_default()
         };
-        assert_eq!(effects(Operation::Verify), EXAMPLES);
+        assert_eq!(effects(Operation::Verify), examples().collect::<Vec<_>>());
         assert_eq!(
             effects(Operation::Invoke),
             [Effect::Answer(503), Effect::Silence, Effect::ResetBefore, Effect::ResetAfter]

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::call::{Call, Visitor};
 use super::error::ErrorBody;
 use super::journal::JournalQuery;
-use super::server::{CA, DESCRIPTION, STREAM};
-use super::{client, visit};
+use super::paths::{CA, DESCRIPTION, STANDARD, STREAM};
+use super::table::visit;
 use crate::journal::Entry;
 
 /// The whole document.
@@ -36,7 +36,7 @@ pub(super) fn document() -> Value {
                 no web page but the emulator's own, and changes as application/json.",
             "license": { "name": "MIT", "identifier": "MIT" },
         },
-        "servers": [{ "url": client::STANDARD }],
+        "servers": [{ "url": STANDARD }],
         "security": [{ "token": [] }],
         "paths": paths,
         "components": {

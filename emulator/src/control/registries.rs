@@ -4,14 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::moment::Moment;
-use crate::arm::Arm;
-use crate::dps;
+use crate::dps::{self, Dps};
+use crate::moment::Moment;
 
 /// Every DPS instance.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Registries {
-    /// In the order they were created, by subscription and resource group.
+    /// In the order they were created.
     pub registries: Vec<Registry>,
 }
 
@@ -72,8 +71,9 @@ pub enum Status {
 }
 
 impl Registries {
-    pub(super) fn of(arm: &Arm) -> Registries {
-        let registry = |(subscription, group, instance): (&str, &str, &crate::arm::ProvisioningService)| {
+    pub(super) fn of(dps: &Dps) -> Registries {
+        let registry = |instance: &dps::ProvisioningService| {
+            let (subscription, group) = (instance.subscription(), instance.resource_group());
             let name = instance.name();
             let id = format!(
                 "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Devices/provisioningServices/{name}"
@@ -90,7 +90,7 @@ impl Registries {
                 subscription: subscription.to_owned(),
             }
         };
-        Registries { registries: arm.provisioning_services().map(registry).collect() }
+        Registries { registries: dps.instances().map(registry).collect() }
     }
 }
 

@@ -10,19 +10,15 @@ use axum::routing::{MethodFilter, any, get, on};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
 use http::{Method, StatusCode, Uri};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::call::{Call, Visitor};
 use super::carry_out::Control;
 use super::error::ControlError;
-use super::{guard, openapi, stream, visit};
+use super::parameters::parameters;
+use super::paths::{CA, DESCRIPTION, STREAM};
+use super::table::visit;
+use super::{guard, openapi, stream};
 
-/// The journal as it is written. Not in the table of calls, for its answer has no end.
-pub(super) const STREAM: &str = "/_emulator/journal/stream";
-/// The CA that clients of the TLS port have to trust, for those who fetch it rather than read the file.
-pub(super) const CA: &str = "/_emulator/ca.pem";
-/// What describes all of it.
-pub(super) const DESCRIPTION: &str = "/_emulator/openapi.json";
 /// A snapshot of a large world has some megabytes.
 const MAX_BODY: usize = 64 << 20;
 
@@ -90,18 +86,6 @@ async fn answer<C: Call>(
     let parameters = parameters::<C::Parameters>(&path, query.as_deref())?;
     let body = read_body::<C>(&body.map_err(|_| ControlError::TooLarge(MAX_BODY))?)?;
     Ok(json(&C::carry_out(&control, parameters, body)?))
-}
-
-/// Reads the parameters of a call out of path and query.
-pub(super) fn parameters<T: DeserializeOwned>(
-    path: &RawPathParams,
-    query: Option<&str>,
-) -> Result<T, ControlError> {
-    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-    pairs.extend_pairs(path);
-    pairs.extend_pairs(url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()));
-    serde_urlencoded::from_str(&pairs.finish())
-        .map_err(|error| ControlError::invalid(format!("the parameters are not understood: {error}")))
 }
 
 /// A call without a body takes `{}` too, so that every change can be sent alike.

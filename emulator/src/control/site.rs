@@ -8,7 +8,7 @@ use url::Url;
 
 use super::overview::{Addresses, Environment, Variable};
 use super::token;
-use crate::world::{RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT};
+use crate::names::{RESOURCE_GROUP, SUBSCRIPTION, TENANT, VAULT};
 
 /// What a person's programs ask the managed identity endpoint with; the app has a header of its own.
 const OPERATOR_HEADER: &str = "operator";

@@ -15,12 +15,12 @@ use url::Url;
 
 use super::clock::ClockChange;
 use super::error::ControlError;
-use super::moment::Moment;
 use crate::clock::Clock;
+use crate::moment::Moment;
 use crate::world::World;
 
 /// Changes with what is inside.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The state of an emulator. It holds private keys and secrets.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -133,9 +133,9 @@ mod tests {
     use crate::faults::{Calls, Effect, Fault};
     use crate::identity::Principal;
     use crate::key_vault::{Changes, Import, NewSecret, Stamp};
+    use crate::names::VAULT;
     use crate::operation::Operation;
     use crate::rbac::Rbac;
-    use crate::world::VAULT;
     use crate::{Emulator, World};
 
     const NOW: OffsetDateTime = datetime!(2026-03-05 10:00 UTC);
@@ -277,12 +277,15 @@ mod tests {
             control.restore(snapshot).unwrap_err().to_string()
         };
         let refused = refusal(&|document| document["format"] = json!(7));
-        assert!(refused.contains("format 7") && refused.contains("reads format 2"), "{refused}");
+        assert!(
+            refused.contains("format 7") && refused.contains(&format!("reads format {FORMAT}")),
+            "{refused}"
+        );
         let refused = refusal(&|document| {
             (document["format"], document["emulator"]) = (json!(7), json!("0.2\u{1b}[2J".repeat(100)));
         });
         assert!(refused.len() < 200 && !refused.contains('\u{1b}'), "a log's line: {refused}");
-        for pointer in ["/world/arm", "/world/key_vaults/my-vault/secrets/live/kept/versions", "/clock"] {
+        for pointer in ["/world/dps", "/world/key_vaults/my-vault/secrets/live/kept/versions", "/clock"] {
             let refused =
                 refusal(&|document| *document.pointer_mut(pointer).unwrap() = json!("the secret's value"));
             assert!(refused.contains("changed by hand"), "{pointer}: {refused}");
@@ -329,18 +332,12 @@ mod tests {
             ("/world/identity/lifetime", json!("99999999999.000000000")),
             ("/world/identity/key/id", json!("another")),
             ("/world/rbac/0/role/permissions/0/actions/0", json!("rm -rf")),
-            ("/world/arm/mint/next_code", long()),
-            ("/world/arm/subscriptions/0/groups/0/instances/0/name", json!("../a")),
-            ("/world/arm/subscriptions/0/groups/0/instances/0/certificates/0/name", json!("a/b")),
-            (
-                "/world/arm/subscriptions/0/groups/0/instances/0/certificates/0/etag",
-                json!("\r\nSet-Cookie: a"),
-            ),
-            ("/world/arm/subscriptions/0/groups/0/instances/0/certificates/0/pending_code", long()),
-            (
-                "/world/arm/subscriptions/0/groups/0/instances/0/certificates/0/updated",
-                json!("9999-12-31 0:00:00.0 +00:00:00"),
-            ),
+            ("/world/dps/mint/next_code", long()),
+            ("/world/dps/instances/0/name", json!("../a")),
+            ("/world/dps/instances/0/certificates/0/name", json!("a/b")),
+            ("/world/dps/instances/0/certificates/0/etag", json!("\r\nSet-Cookie: a")),
+            ("/world/dps/instances/0/certificates/0/pending_code", long()),
+            ("/world/dps/instances/0/certificates/0/updated", json!("9999-12-31 0:00:00.0 +00:00:00")),
             (
                 "/world/key_vaults",
                 json!({ "a.b": { "certificates": {"live":{},"deleted":{}}, "keys": {"live":{},"deleted":{}}, "secrets": {"live":{},"deleted":{}} } }),

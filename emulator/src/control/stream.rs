@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::carry_out::Control;
 use super::error::ControlError;
 use super::journal::{Filter, JournalQuery};
-use super::server::parameters;
+use super::parameters::parameters;
 use crate::journal::{Entry, Journal};
 use crate::running::Emulator;
 

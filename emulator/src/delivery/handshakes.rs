@@ -3,7 +3,8 @@
 use http::StatusCode;
 use time::OffsetDateTime;
 
-use super::{client, is_due, outcome, unsent};
+use super::attempts::{is_due, loses_answer, outcome, unsent};
+use super::client;
 use crate::event_grid::{ANSWER_WITHIN, Attempt, Consent, Handshake, Provisioning};
 use crate::faults::Effect;
 use crate::journal::Entry;
@@ -51,9 +52,9 @@ pub(super) async fn ask(
         answer = answer(&client, &handshake) => answer,
         () = emulator.reaches(deadline) => (Attempt::TimedOut, failed(Attempt::TimedOut, &handshake)),
     };
-    let (attempt, consent) = match fault {
-        Some(Effect::ResetAfter) => (Attempt::SocketError, failed(Attempt::SocketError, &handshake)),
-        _ => (attempt, consent),
+    let (attempt, consent) = match loses_answer(fault) {
+        true => (Attempt::SocketError, failed(Attempt::SocketError, &handshake)),
+        false => (attempt, consent),
     };
     emulator.with(|world, now| settle(world, &handshake, attempt, consent, fault, (now, watch)));
 }

@@ -1,91 +1,11 @@
-//! What DPS answers: the certificate as JSON, member by member in the recorded order, and the one table of its
-//! errors.
-//!
-//! Errors of DPS are flat and carry a number, unlike those ARM raises itself; the number is the HTTP status
-//! times 1000 plus a counter.
+//! The certificate as JSON, member by member in the recorded order.
 
-use http::StatusCode;
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::format_description::StaticFormatDescription;
-use time::macros::format_description;
 
 use crate::choices::Created;
 use crate::dps::api_version::{ApiVersion, CertificateMember};
-use crate::dps::possession::Refusal;
-use crate::dps::{Certificate, LIMIT};
-use crate::exchange::{self, Response};
-use crate::guid::guid;
-
-/// Why DPS refuses. Status, code and text are recorded or quoted unless the variant says "chosen".
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
-    #[error("Certificate '{0}' not found.")]
-    NotFound(String),
-    #[error("Invalid ETag supplied.")]
-    InvalidEtag,
-    #[error("Proof-Of-Possession failed. {0}")]
-    ProofFailed(#[from] Refusal),
-    /// The live service was quoted with 500 rather than 400 for this.
-    #[error("Internal Error.")]
-    Unreadable,
-    #[error(
-        "Provisioning Service name can contain only alphanumeric and hyphen and must start/end with \
-         alphanumeric. Should be 3 to 50 chars long. Name 'global' not allowed."
-    )]
-    InvalidInstanceName,
-    /// Chosen instead of the above, if somebody asks for it.
-    #[error("The certificate cannot be read.")]
-    Malformed,
-    /// Chosen, after what IoT Hub was quoted with.
-    #[error("Provisioning Service name '{0}' not available.")]
-    NameTaken(String),
-    /// Chosen.
-    #[error("Provisioning Service '{0}' is not active yet.")]
-    NotActive(String),
-    /// Chosen.
-    #[error("The request body must be JSON with a text in '{0}'.")]
-    InvalidBody(&'static str),
-    /// Chosen.
-    #[error("Certificate name '{0}' must be 1 to 64 letters, digits, hyphens, periods and underscores.")]
-    InvalidName(String),
-    /// Chosen.
-    #[error("This provisioning service already has {LIMIT} certificates, delete one first.")]
-    TooMany,
-}
-
-impl Problem {
-    fn code(&self) -> u32 {
-        match self {
-            Problem::NotFound(_) => 404_015,
-            Problem::InvalidEtag => 412_001,
-            Problem::ProofFailed(_) => 400_053,
-            Problem::Unreadable => 500_019,
-            Problem::InvalidInstanceName => 400_305,
-            Problem::InvalidBody(_) | Problem::InvalidName(_) | Problem::Malformed => 400_004,
-            Problem::NameTaken(_) => 409_004,
-            Problem::NotActive(_) => 409_002,
-            Problem::TooMany => 403_001,
-        }
-    }
-
-    /// The answer that says so.
-    pub(crate) fn answer(&self, now: OffsetDateTime, random: &mut fastrand::Rng) -> Response {
-        let code = self.code();
-        let status = u16::try_from(code / 1000)
-            .ok()
-            .and_then(|status| StatusCode::from_u16(status).ok())
-            .expect("every code starts with an HTTP status");
-        let message = format!(
-            "{self} If you contact a support representative please include this correlation identifier: {}, \
-             timestamp: {}, errorcode: IH{code}.",
-            guid(random),
-            text(now, SORTABLE),
-        );
-        let body = json!({"code": code, "httpStatusCode": dot_net_name(status), "message": message});
-        exchange::json(status, &body)
-    }
-}
+use crate::dps::certificates::Certificate;
+use crate::exchange;
 
 /// How much of a certificate an answer shows.
 #[derive(Clone, Copy, Debug)]
@@ -110,17 +30,6 @@ pub(crate) fn certificate(certificate: &Certificate, instance: &str, view: View)
     })
 }
 
-/// A moment as RFC 1123 has it.
-pub(crate) fn rfc1123(at: OffsetDateTime) -> String {
-    text(at, RFC1123)
-}
-
-/// `NotFound` for 404: what .NET calls a status.
-pub(crate) fn dot_net_name(status: StatusCode) -> String {
-    let reason = status.canonical_reason().unwrap_or("Unknown");
-    reason.chars().filter(char::is_ascii_alphanumeric).collect()
-}
-
 fn properties(certificate: &Certificate, view: View) -> Map<String, Value> {
     let mut properties = Map::new();
     let mut set = |name: &str, value: Value| {
@@ -131,15 +40,15 @@ fn properties(certificate: &Certificate, view: View) -> Map<String, Value> {
     }
     let prefix = if view.api_version.prefixes_subject() { "CN=" } else { "" };
     set("subject", format!("{prefix}{}", certificate.subject()).into());
-    set("expiry", rfc1123(certificate.expiry()).into());
+    set("expiry", exchange::http_date(certificate.expiry()).into());
     set("thumbprint", certificate.thumbprint().into());
     set("isVerified", certificate.is_verified().into());
     let created = match view.created {
         Created::YearOne => YEAR_ONE.to_owned(),
-        Created::Truth => rfc1123(certificate.created()),
+        Created::Truth => exchange::http_date(certificate.created()),
     };
     set("created", created.into());
-    set("updated", rfc1123(certificate.updated()).into());
+    set("updated", exchange::http_date(certificate.updated()).into());
     match view.api_version.certificate_member() {
         CertificateMember::Absent => {}
         CertificateMember::WithNewCode if !view.new_code => set("certificate", Value::Null),
@@ -150,86 +59,5 @@ fn properties(certificate: &Certificate, view: View) -> Map<String, Value> {
     properties
 }
 
-fn text(at: OffsetDateTime, format: StaticFormatDescription) -> String {
-    at.to_offset(time::UtcOffset::UTC).format(format).expect("the formats only name parts of a date and time")
-}
-
 /// Every recording since December 2021 says so, whatever the truth.
 const YEAR_ONE: &str = "Mon, 01 Jan 0001 00:00:00 GMT";
-
-const RFC1123: StaticFormatDescription =
-    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-
-const SORTABLE: StaticFormatDescription =
-    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use time::macros::datetime;
-
-    use super::*;
-
-    #[test]
-    fn the_error_has_the_recorded_form() {
-        let problem = Problem::NotFound("cert8089".to_owned());
-        let answer = problem.answer(datetime!(2023-02-13 08:31:17 UTC), &mut fastrand::Rng::with_seed(1));
-        let body: Value = serde_json::from_slice(answer.body()).unwrap();
-        assert_eq!(answer.status(), 404);
-        assert_eq!(body["code"], 404_015);
-        assert_eq!(body["httpStatusCode"], "NotFound");
-        let message = body["message"].as_str().unwrap();
-        assert!(
-            message.starts_with(
-                "Certificate 'cert8089' not found. If you contact a support representative please \
-                 include this correlation identifier: "
-            ),
-            "{message}"
-        );
-        assert!(message.ends_with(", timestamp: 2023-02-13 08:31:17Z, errorcode: IH404015."), "{message}");
-    }
-
-    #[test]
-    fn known_errors_read_as_recorded_or_quoted() {
-        let known: Value =
-            serde_json::from_str(include_str!("../../../tests/fixtures/dps/errors.json")).unwrap();
-        let issuer = "CN=Azure IoT Hub Intermediate Cert Test Only".to_owned();
-        for problem in [
-            Problem::NotFound("cert8089".to_owned()),
-            Problem::InvalidEtag,
-            Problem::ProofFailed(Refusal::WrongIssuer(issuer)),
-            Problem::Unreadable,
-            Problem::InvalidInstanceName,
-        ] {
-            let mut errors = known["errors"].as_array().unwrap().iter();
-            let error = errors.find(|error| error["body"]["code"] == problem.code()).unwrap();
-            let answer = problem.answer(datetime!(2026-11-23 12:00 UTC), &mut fastrand::Rng::with_seed(1));
-            let body: Value = serde_json::from_slice(answer.body()).unwrap();
-            let text = |body: &Value| {
-                body["message"].as_str().unwrap().split("identifier: ").next().unwrap().to_owned()
-            };
-            assert_eq!(error["http"], answer.status().as_u16());
-            assert_eq!(error["body"]["httpStatusCode"], body["httpStatusCode"]);
-            assert_eq!(text(&error["body"]), text(&body));
-        }
-    }
-
-    #[test]
-    fn chosen_errors_have_the_status_their_code_starts_with() {
-        for (problem, status, name) in [
-            (Problem::InvalidBody("certificate"), 400, "BadRequest"),
-            (Problem::InvalidName("é".to_owned()), 400, "BadRequest"),
-            (Problem::TooMany, 403, "Forbidden"),
-        ] {
-            let answer = problem.answer(datetime!(2026-11-23 12:00 UTC), &mut fastrand::Rng::with_seed(1));
-            let body: Value = serde_json::from_slice(answer.body()).unwrap();
-            assert_eq!(answer.status(), status, "{problem}");
-            assert_eq!(body["httpStatusCode"], name, "{problem}");
-        }
-    }
-
-    #[test]
-    fn dates_are_rfc_1123_in_gmt() {
-        assert_eq!(rfc1123(datetime!(2022-05-03 19:50:03.9 +2)), "Tue, 03 May 2022 17:50:03 GMT");
-    }
-}

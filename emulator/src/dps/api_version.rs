@@ -19,14 +19,9 @@ pub(crate) enum CertificateMember {
 }
 
 impl ApiVersion {
-    /// `strict` leaves out what was never published.
-    pub(crate) fn parse(text: &str, strict: bool) -> Option<ApiVersion> {
-        supported(strict).find(|known| known.eq_ignore_ascii_case(text)).map(ApiVersion)
-    }
-
-    /// The list an error message shows.
-    pub(crate) fn list(strict: bool) -> String {
-        supported(strict).collect::<Vec<_>>().join(",")
+    /// One of those [`supported`].
+    pub(crate) fn new(supported: &'static str) -> ApiVersion {
+        ApiVersion(supported)
     }
 
     /// Whether an upload is `{"properties":{…}}` rather than flat.
@@ -63,8 +58,8 @@ impl ApiVersion {
     }
 }
 
-/// Oldest first.
-fn supported(strict: bool) -> impl Iterator<Item = &'static str> {
+/// Oldest first; `strict` leaves out what was never published.
+pub(super) fn supported(strict: bool) -> impl Iterator<Item = &'static str> {
     VERSIONS.iter().filter(move |(_, published)| *published || !strict).map(|(version, _)| *version)
 }
 
@@ -98,6 +93,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn parse(text: &str, strict: bool) -> Option<ApiVersion> {
+        supported(strict).find(|known| *known == text).map(ApiVersion::new)
+    }
+
     #[test]
     fn the_upload_moves_into_properties_with_2022_02_05() {
         for (version, nested) in [
@@ -107,7 +106,7 @@ mod tests {
             ("2025-02-01-preview", true),
             ("2026-11-01", true),
         ] {
-            assert_eq!(ApiVersion::parse(version, true).unwrap().nests_upload(), nested, "{version}");
+            assert_eq!(parse(version, true).unwrap().nests_upload(), nested, "{version}");
         }
     }
 
@@ -120,30 +119,30 @@ mod tests {
             ("2022-02-05", CertificateMember::Always),
             ("2025-02-01-preview", CertificateMember::Always),
         ] {
-            assert_eq!(ApiVersion::parse(version, true).unwrap().certificate_member(), member, "{version}");
+            assert_eq!(parse(version, true).unwrap().certificate_member(), member, "{version}");
         }
     }
 
     #[test]
     fn knows_no_other_version() {
         for text in ["2022-02-06", "", "2022"] {
-            assert_eq!(ApiVersion::parse(text, false), None, "{text}");
+            assert_eq!(parse(text, false), None, "{text}");
         }
     }
 
     #[test]
     fn what_was_never_published_is_unknown_to_the_strict() {
         for version in ["2020-09-01-preview.1", "2021-02-01", "2026-08-01"] {
-            assert!(ApiVersion::parse(version, false).is_some(), "{version}");
-            assert_eq!(ApiVersion::parse(version, true), None, "{version}");
-            assert!(!ApiVersion::list(true).split(',').any(|listed| listed == version), "{version}");
+            assert!(parse(version, false).is_some(), "{version}");
+            assert_eq!(parse(version, true), None, "{version}");
+            assert!(!supported(true).any(|listed| listed == version), "{version}");
         }
     }
 
     #[test]
     fn every_supported_version_starts_with_a_date() {
         for (version, _) in VERSIONS {
-            assert_eq!(ApiVersion::parse(version, false).unwrap().date().len(), 10);
+            assert_eq!(parse(version, false).unwrap().date().len(), 10);
         }
     }
 }

@@ -4,12 +4,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::choices::{Choices, DeleteOfNothing, UnreadableCertificate};
-use crate::dps::answers::{self, Problem, View};
+use crate::dps::answers::{self, View};
 use crate::dps::api_version::ApiVersion;
+use crate::dps::certificates::{Certificate, Certificates, Evidence, Question};
 use crate::dps::etag::IfMatch;
 use crate::dps::mint::{Mint, Stamp};
+use crate::dps::problem::Problem;
 use crate::dps::upload::Upload;
-use crate::dps::{Certificate, Certificates, Judge};
 use crate::exchange::{self, Request, Response};
 
 /// What is asked, of which certificate.
@@ -43,17 +44,16 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a Request,
     pub(crate) api_version: ApiVersion,
     /// The instance's id in the caller's casing.
-    pub(crate) instance: &'a str,
+    pub(crate) instance: String,
     /// Whether only what is recorded is done: a pending code stays out of GET and list, and an upload is base64.
     pub(crate) strict: bool,
     pub(crate) choices: Choices,
-    pub(crate) judge: Judge,
     /// For whatever this call writes.
     pub(crate) stamp: Stamp,
 }
 
 impl Call<'_> {
-    /// Carries the call out. Success is always 200, for a creation too, but for the deletion of what is not
+    /// Carries the call out; a proof is taken unseen, for [`Call::question`] and [`Call::verify`] judge one. Success is always 200, for a creation too, but for the deletion of what is not
     /// there: 204 by the specification, never recorded, unless 404 was chosen.
     pub(crate) fn carry_out(
         &self,
@@ -91,14 +91,32 @@ impl Call<'_> {
             Action::GenerateCode(name) => certificates
                 .generate_code(name, &condition, || mint.code(), stamp)
                 .map(|certificate| self.written(certificate, true)),
-            Action::Verify(name) => {
-                let body = exchange::body_json(self.request).unwrap_or_default();
-                let proof = body["certificate"].as_str().ok_or(Problem::InvalidBody("certificate"))?;
-                certificates
-                    .verify(name, &condition, proof, self.judge, stamp)
-                    .map(|certificate| self.written(certificate, false))
-            }
+            Action::Verify(name) => certificates
+                .verify_unjudged(name, &condition, &self.proof()?, stamp)
+                .map(|certificate| self.written(certificate, false)),
         }
+    }
+
+    /// What has to be found out before a proof can be taken.
+    pub(crate) fn question(&self, name: &str, certificates: &mut Certificates) -> Result<Question, Problem> {
+        certificates.question(name, &IfMatch::of(self.request), &self.proof()?)
+    }
+
+    /// Takes a proof about which everything is known.
+    pub(crate) fn verify(
+        &self,
+        name: &str,
+        evidence: &Evidence,
+        certificates: &mut Certificates,
+    ) -> Result<Response, Problem> {
+        certificates
+            .verify(name, &IfMatch::of(self.request), evidence, self.stamp.clone())
+            .map(|certificate| self.written(certificate, false))
+    }
+
+    fn proof(&self) -> Result<String, Problem> {
+        let body = exchange::body_json(self.request).unwrap_or_default();
+        body["certificate"].as_str().map(str::to_owned).ok_or(Problem::InvalidBody("certificate"))
     }
 
     fn upload(&self) -> Result<(Upload, Option<bool>), Problem> {
@@ -120,7 +138,7 @@ impl Call<'_> {
         let (new_code, pending_code) = (false, !self.strict);
         let view =
             View { api_version: self.api_version, new_code, pending_code, created: self.choices.created };
-        answers::certificate(certificate, self.instance, view)
+        answers::certificate(certificate, &self.instance, view)
     }
 
     fn written(&self, certificate: &Certificate, new_code: bool) -> Response {
@@ -130,7 +148,7 @@ impl Call<'_> {
             pending_code: false,
             created: self.choices.created,
         };
-        exchange::json(StatusCode::OK, &answers::certificate(certificate, self.instance, view))
+        exchange::json(StatusCode::OK, &answers::certificate(certificate, &self.instance, view))
     }
 }
 

@@ -40,18 +40,34 @@ pub enum Refusal {
     Expired,
 }
 
-/// Checks a proof against the CA and the pending code.
-pub(crate) fn check(ca: &X509, code: Option<&str>, proof: &str, now: OffsetDateTime) -> Result<(), Refusal> {
-    let code = code.ok_or(Refusal::NoCode)?;
-    let leaf = upload::decode(proof).ok_or(Refusal::Unreadable)?;
-    names_the_code(&leaf, code)?;
-    if !names_as_issuer(&leaf, ca) {
-        return Err(Refusal::WrongIssuer(upload::full_name(ca.subject_name())));
+/// A proof, read, and its signature checked: what takes long, and depends on the CA and the proof alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Examined {
+    leaf: Option<X509>,
+    is_signed: bool,
+}
+
+impl Examined {
+    /// Reads a proof and checks its signature with the key of a CA.
+    pub(crate) fn of(ca: &X509, proof: &str) -> Examined {
+        let leaf = upload::decode(proof);
+        let is_signed = leaf.as_ref().is_some_and(|leaf| names_as_issuer(leaf, ca) && is_signed_by(leaf, ca));
+        Examined { leaf, is_signed }
     }
-    if !is_signed_by(&leaf, ca) {
-        return Err(Refusal::WrongSignature);
+
+    /// Judges the proof against the CA it was examined for and the pending code.
+    pub(crate) fn judge(&self, ca: &X509, code: Option<&str>, now: OffsetDateTime) -> Result<(), Refusal> {
+        let code = code.ok_or(Refusal::NoCode)?;
+        let leaf = self.leaf.as_ref().ok_or(Refusal::Unreadable)?;
+        names_the_code(leaf, code)?;
+        if !names_as_issuer(leaf, ca) {
+            return Err(Refusal::WrongIssuer(upload::full_name(ca.subject_name())));
+        }
+        if !self.is_signed {
+            return Err(Refusal::WrongSignature);
+        }
+        is_valid_at(leaf, now)
     }
-    is_valid_at(&leaf, now)
 }
 
 fn names_the_code(leaf: &X509Ref, code: &str) -> Result<(), Refusal> {
@@ -99,6 +115,10 @@ mod tests {
 
     use super::*;
     use crate::dps::testing::{Ca, NOW, Proof, name};
+
+    fn check(ca: &X509, code: Option<&str>, proof: &str, now: OffsetDateTime) -> Result<(), Refusal> {
+        Examined::of(ca, proof).judge(ca, code, now)
+    }
 
     const CODE: &str = "7D07A6A51F8AF1469499A1D92074D629894BE9FA8A013E49";
 

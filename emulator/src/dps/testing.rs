@@ -20,7 +20,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::exchange::Request;
 use crate::identity::Principal;
-use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, World};
+use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
+use crate::world::World;
 
 /// When the tests take place.
 pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);

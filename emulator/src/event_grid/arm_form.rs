@@ -11,10 +11,9 @@ use super::dead_letter::DeadLetterContainer;
 use super::endpoint::{DestinationKind, Endpoint};
 use super::event::Schema;
 use super::filter::Filter;
+use super::name::SubscriptionName;
 use super::schedule::RetryPolicy;
-use super::subscription::{
-    DEAD_LETTER_DESTINATION, InvalidSubscription, Scope, Subscription, SubscriptionName,
-};
+use super::subscription::{DEAD_LETTER_DESTINATION, InvalidSubscription, Scope, Subscription};
 
 impl Subscription {
     /// Reads the `properties` of an event subscription. `webhook_of` says where the function of a resource id is

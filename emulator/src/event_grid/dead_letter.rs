@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use super::subscription::SubscriptionName;
+use super::name::SubscriptionName;
 use crate::guid::{guid, is_guid};
 use crate::stored;
 

@@ -14,8 +14,9 @@ use url::Url;
 
 use super::batching::Batching;
 use super::event::{Schema, timestamp};
+use super::name::SubscriptionName;
 use super::schedule::{self, Attempt, Next, Reason};
-use super::subscription::{Subscription, SubscriptionName};
+use super::subscription::Subscription;
 use crate::exchange::Request;
 use crate::stored;
 

@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::change::ArmOperation;
 use crate::guid::guid;
-use crate::world::TENANT;
+use crate::names::TENANT;
 
 /// Seven decimals and `Z`, as .NET writes a moment.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
@@ -18,23 +19,6 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
 
 /// The built-in role Contributor, the same id in every tenant.
 const CONTRIBUTOR: &str = "b24988ac618042a0ab8820f7382dd24c";
-
-/// A write, delete or action on an ARM resource that has just succeeded.
-#[derive(Clone, Debug)]
-pub struct ArmOperation<'a> {
-    /// `Microsoft.Resources.ResourceWriteSuccess` and its kind.
-    pub event_type: &'a str,
-    /// `Microsoft.Devices/provisioningServices/certificates/write` and its kind.
-    pub name: &'a str,
-    /// Full id of the resource, without the action segment.
-    pub resource_id: &'a str,
-    /// HTTP method of the request that did it.
-    pub method: &'a str,
-    /// Its whole URL.
-    pub url: &'a str,
-    /// Who did it.
-    pub object_id: &'a str,
-}
 
 /// How an event is written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,13 @@
 //! Filters look at the event as it will be delivered, so a key means the same as it does in Azure: it names a
 //! member of the schema the subscription chose.
 
+mod case;
 mod condition;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use case::fold;
 pub use condition::Condition;
 
 /// The most advanced filters a subscription may have, and the most values in all of them together.
@@ -217,11 +219,6 @@ pub(super) fn member<'e>(event: &'e Value, key: &str) -> Option<&'e Value> {
 
 fn same(left: &str, right: &str) -> bool {
     fold(left) == fold(right)
-}
-
-/// Text in which case makes no difference.
-fn fold(text: &str) -> String {
-    text.to_lowercase()
 }
 
 #[cfg(test)]

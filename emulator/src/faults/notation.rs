@@ -1,31 +1,82 @@
-//! An effect as a person types it: its name in JSON, and what belongs to it after an equals sign.
+//! The one table of effects: how each is written on the command line, what it does, and an example of it. The parser,
+//! the help, the control API's list and the documentation are made of it.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use serde_json::Value;
-
-use super::Effect;
+use super::effect::Effect;
 use crate::span;
+
+/// How an effect is written, and what it does.
+pub(crate) struct Notation {
+    /// As a person types it, in every form.
+    pub(crate) forms: &'static [&'static str],
+    /// What it does.
+    pub(crate) about: &'static str,
+    /// One of it.
+    pub(crate) example: Effect,
+    read: fn(Option<&str>) -> Option<Effect>,
+}
 
 /// Text that names no effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no effect; these are: answer=STATUS, throttle, throttle=SECONDS, delay=TIME (as in delay=1s500ms), \
-     silence, resetBefore, resetAfter, truncated, html, wrongShape, staleEtag, somebodyElseWrites, acceptAnyProof"
-)]
+#[error("{0:?} is no effect; these are: {forms}", forms = forms())]
 pub struct UnknownEffect(String);
 
-impl Effect {
-    /// What it is called in JSON and on the command line.
-    pub(super) fn name(self) -> String {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(members)) => {
-                members.into_iter().next().map(|(name, _)| name).unwrap_or_default()
+macro_rules! effects {
+    ($($pattern:pat => $name:literal, $forms:expr, $about:literal, $example:expr, $read:expr;)+) => {
+        /// Every effect. One that is missing here has no name, and does not compile.
+        pub(crate) const EFFECTS: &[Notation] =
+            &[$(Notation { forms: $forms, about: $about, example: $example, read: $read }),+];
+
+        impl Effect {
+            /// What it is called in JSON and on the command line.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $($pattern => $name),+ }
             }
-            Ok(name) => name.as_str().unwrap_or_default().to_owned(),
-            Err(_) => String::new(),
         }
-    }
+    };
+}
+
+effects! {
+    Effect::Answer(_) => "answer", &["answer=STATUS"],
+        "the service's own error with this status, and nothing happens",
+        Effect::Answer(503), |status| status?.parse().ok().map(Effect::Answer);
+    Effect::Throttle { .. } => "throttle", &["throttle", "throttle=SECONDS"],
+        "429, with a Retry-After of so many seconds, and nothing happens",
+        Effect::Throttle { retry_after: Some(5) }, |seconds| {
+            let retry_after = seconds.map(str::parse).transpose().ok()?;
+            Some(Effect::Throttle { retry_after })
+        };
+    Effect::Delay(_) => "delay", &["delay=TIME"],
+        "it happens, and the answer comes so much later (delay=1s500ms)",
+        Effect::Delay(Duration::from_secs(5)), |time| span::parse(time?).ok().map(Effect::Delay);
+    Effect::Silence => "silence", &["silence"],
+        "nothing happens, and no answer ever comes", Effect::Silence, |value| alone(value, Effect::Silence);
+    Effect::ResetBefore => "resetBefore", &["resetBefore"],
+        "the connection is reset, and nothing happens",
+        Effect::ResetBefore, |value| alone(value, Effect::ResetBefore);
+    Effect::ResetAfter => "resetAfter", &["resetAfter"],
+        "it happens, and the connection is reset: the answer is lost",
+        Effect::ResetAfter, |value| alone(value, Effect::ResetAfter);
+    Effect::Truncated => "truncated", &["truncated"],
+        "it happens, and the answer breaks off in the middle",
+        Effect::Truncated, |value| alone(value, Effect::Truncated);
+    Effect::Html => "html", &["html"],
+        "a proxy's page in place of the answer, and nothing happens",
+        Effect::Html, |value| alone(value, Effect::Html);
+    Effect::WrongShape => "wrongShape", &["wrongShape"],
+        "it happens, and the answer is JSON of another shape",
+        Effect::WrongShape, |value| alone(value, Effect::WrongShape);
+    Effect::StaleEtag => "staleEtag", &["staleEtag"],
+        "it happens, and the answer carries the former etag",
+        Effect::StaleEtag, |value| alone(value, Effect::StaleEtag);
+    Effect::SomebodyElseWrites => "somebodyElseWrites", &["somebodyElseWrites"],
+        "somebody else writes just before, so that the caller's etag is stale",
+        Effect::SomebodyElseWrites, |value| alone(value, Effect::SomebodyElseWrites);
+    Effect::AcceptAnyProof => "acceptAnyProof", &["acceptAnyProof"],
+        "DPS takes any certificate for a proof",
+        Effect::AcceptAnyProof, |value| alone(value, Effect::AcceptAnyProof);
 }
 
 impl FromStr for Effect {
@@ -36,32 +87,24 @@ impl FromStr for Effect {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
-        let unknown = || UnknownEffect(text.to_owned());
-        Ok(match (name, value) {
-            ("answer", Some(status)) => Effect::Answer(status.parse().map_err(|_| unknown())?),
-            ("throttle", None) => Effect::Throttle { retry_after: None },
-            ("throttle", Some(seconds)) => {
-                Effect::Throttle { retry_after: Some(seconds.parse().map_err(|_| unknown())?) }
-            }
-            ("delay", Some(time)) => Effect::Delay(span::parse(time).map_err(|_| unknown())?),
-            ("silence", None) => Effect::Silence,
-            ("resetBefore", None) => Effect::ResetBefore,
-            ("resetAfter", None) => Effect::ResetAfter,
-            ("truncated", None) => Effect::Truncated,
-            ("html", None) => Effect::Html,
-            ("wrongShape", None) => Effect::WrongShape,
-            ("staleEtag", None) => Effect::StaleEtag,
-            ("somebodyElseWrites", None) => Effect::SomebodyElseWrites,
-            ("acceptAnyProof", None) => Effect::AcceptAnyProof,
-            _ => return Err(unknown()),
-        })
+        let notation = EFFECTS.iter().find(|notation| notation.example.name() == name);
+        notation.and_then(|notation| (notation.read)(value)).ok_or_else(|| UnknownEffect(text.to_owned()))
     }
+}
+
+/// An effect that takes no value.
+fn alone(value: Option<&str>, effect: Effect) -> Option<Effect> {
+    value.is_none().then_some(effect)
+}
+
+fn forms() -> String {
+    EFFECTS.iter().flat_map(|notation| notation.forms).copied().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::faults::{Calls, Fault};
@@ -85,8 +128,18 @@ mod tests {
         ] {
             let effect: Effect = text.parse().unwrap();
             assert_eq!(serde_json::to_value(effect).unwrap(), form, "{text}");
-            assert_eq!(Some(effect.name().as_str()), text.split('=').next());
+            assert_eq!(Some(effect.name()), text.split('=').next());
             assert_eq!(serde_json::from_value::<Effect>(form).unwrap(), effect, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_effect_of_the_table_is_read_as_it_is_written() {
+        for notation in EFFECTS {
+            let name = notation.example.name();
+            assert!(notation.forms.iter().all(|form| form.starts_with(name)), "{name}");
+            let form = serde_json::to_value(notation.example).unwrap();
+            assert!(form == name || form.get(name).is_some(), "{form}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! Which faults make sense: what a call of each kind can meet at all.
 
-use super::{Calls, Effect, Fault};
-use crate::identity;
+use super::effect::Effect;
+use super::fault::{Calls, Fault};
+use super::place::{Place, Wire};
+use crate::names::{ENTRA_ID, MANAGED_IDENTITY};
 use crate::operation::Operation;
 
 /// Why a fault could never strike, and what would be right.
@@ -72,26 +74,31 @@ pub(crate) fn check(fault: &Fault) -> Result<(), InvalidFault> {
 
 /// What to do instead, when the operation cannot meet the effect.
 fn remedy(operation: Operation, effect: Effect) -> Option<&'static str> {
-    use Effect::*;
     use Operation::*;
-    match (operation, effect) {
-        (Deliver | ValidateEndpoint | Invoke, Answer(_) | Silence | ResetBefore | ResetAfter) => None,
-        (ValidateEndpoint, _) => Some("an endpoint can answer, never answer, or lose its connection"),
-        (Deliver, _) => Some(
+    if let Some(possible) = outgoing(operation) {
+        return effect.outgoing().is_none().then_some(possible);
+    }
+    match effect.place() {
+        Place::Within(interference) => {
+            let (operations, remedy) = interference.possible();
+            (!operations.contains(&operation)).then_some(remedy)
+        }
+        Place::OnTheWire(Wire::Truncated) if matches!(operation, DeleteCertificate | Unknown) => {
+            Some("its answer has no body to cut")
+        }
+        Place::Instead(_) | Place::OnTheWire(_) => None,
+    }
+}
+
+/// What can become of a call that the emulator makes itself.
+fn outgoing(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::ValidateEndpoint => Some("an endpoint can answer, never answer, or lose its connection"),
+        Operation::Deliver => Some(
             "an event can be answered, never answered, or lose its connection; to deliver it late or twice, \
              ask the event grid",
         ),
-        (Invoke, _) => Some("a handler can answer, never answer, or lose its connection"),
-        (Verify, AcceptAnyProof) => None,
-        (_, AcceptAnyProof) => Some("aim it at dps.verify"),
-        (
-            GetCertificate | PutCertificate | DeleteCertificate | GenerateVerificationCode | Verify,
-            SomebodyElseWrites,
-        ) => None,
-        (_, SomebodyElseWrites) => Some("aim it at an operation on one DPS certificate"),
-        (GetCertificate | PutCertificate | GenerateVerificationCode | Verify, StaleEtag) => None,
-        (_, StaleEtag) => Some("aim it at a DPS operation that answers one certificate"),
-        (DeleteCertificate | Unknown, Truncated) => Some("its answer has no body to cut"),
+        Operation::Invoke => Some("a handler can answer, never answer, or lose its connection"),
         _ => None,
     }
 }
@@ -100,12 +107,10 @@ fn remedy(operation: Operation, effect: Effect) -> Option<&'static str> {
 fn only_objects(operation: Operation, object: &str) -> Option<&'static str> {
     let is = |name: &str| object.eq_ignore_ascii_case(name);
     match operation {
-        Operation::GetToken if !is(identity::OBJECT) && !is(identity::AUTHORITY) => {
+        Operation::GetToken if !is(MANAGED_IDENTITY) && !is(ENTRA_ID) => {
             Some("\"managed identity\", \"Entra ID\", or nothing for every call")
         }
-        Operation::GetOpenIdMetadata if !is(identity::AUTHORITY) => {
-            Some("\"Entra ID\", or nothing for every call")
-        }
+        Operation::GetOpenIdMetadata if !is(ENTRA_ID) => Some("\"Entra ID\", or nothing for every call"),
         Operation::Unknown if !object.is_empty() => Some("nothing, for every call"),
         Operation::GetToken | Operation::GetOpenIdMetadata | Operation::Unknown => None,
         _ if object.is_empty() => Some("the object as the journal does, or nothing for every call"),

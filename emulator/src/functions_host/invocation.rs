@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::answer::{self, Answer, BadAnswer};
 use super::function::Function;
 use super::outputs::OutputBinding;
-use crate::arm;
+use crate::dps;
 use crate::guid::guid;
 use crate::journal::{self, Entry};
 use crate::operation::Operation;
@@ -97,7 +97,7 @@ impl Invocation {
     pub(super) fn entry(&self, now: OffsetDateTime) -> Entry {
         let subjects = self.about.iter().map(|about| &about.subject);
         Entry {
-            certificates: subjects.filter(|id| arm::is_certificate_id(id)).cloned().collect(),
+            certificates: subjects.filter(|id| dps::is_certificate_id(id)).cloned().collect(),
             event_ids: self.about.iter().map(|about| about.event.clone()).collect(),
             invocation_id: Some(self.id.clone()),
             trace_id: journal::trace_id(&self.traceparent),

@@ -7,12 +7,12 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::console::{Console, Level};
 use super::launch::Launch;
+use super::lines::each_line;
 
 /// How often a handler is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_millis(25);
@@ -113,16 +113,6 @@ impl Process {
 async fn probe(client: &reqwest::Client, port: u16) {
     while client.get(format!("http://127.0.0.1:{port}/")).send().await.is_err() {
         tokio::time::sleep(PROBE_EVERY).await;
-    }
-}
-
-/// Calls back for every line, whatever its bytes are.
-pub(crate) async fn each_line(pipe: impl AsyncRead + Unpin, mut call: impl FnMut(&str)) {
-    let mut pipe = BufReader::new(pipe);
-    let mut line = Vec::new();
-    while matches!(pipe.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
-        call(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']));
-        line.clear();
     }
 }
 

@@ -14,7 +14,7 @@ use super::outputs;
 use super::supervisor::{Command, State};
 use super::webhook::Payload;
 use crate::Emulator;
-use crate::faults::Effect;
+use crate::faults::{Effect, Outgoing};
 use crate::guid::guid;
 use crate::journal::Entry;
 use crate::operation::Operation;
@@ -82,18 +82,18 @@ impl Runner {
     }
 
     async fn meet(&self, fault: Option<Effect>, invocation: &Invocation) -> Outcome {
-        match fault {
-            Some(Effect::Answer(status)) => {
+        match fault.and_then(Effect::outgoing) {
+            Some(Outgoing::Answered(status)) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 Outcome::failed(status.as_u16(), BadAnswer::Status(status).into())
             }
-            Some(Effect::ResetBefore) => lost(),
-            Some(Effect::ResetAfter) => {
+            Some(Outgoing::NotMade) => lost(),
+            Some(Outgoing::AnswerLost) => {
                 self.call(invocation).await;
                 lost()
             }
-            Some(Effect::Silence) => self.time_out().await,
-            _ => self.call(invocation).await,
+            Some(Outgoing::Unanswered) => self.time_out().await,
+            None => self.call(invocation).await,
         }
     }
 

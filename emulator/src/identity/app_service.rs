@@ -4,8 +4,10 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use time::OffsetDateTime;
 
+use crate::callers::Principal;
 use crate::exchange::{self, Request, Response};
-use crate::identity::{Identity, Principal, parameter, texts};
+use crate::identity::issuer::Identity;
+use crate::identity::wire::{parameter, texts};
 
 const API_VERSION: &str = "2019-08-01";
 

@@ -11,11 +11,13 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::callers::Principal;
 use crate::exchange::{self, Request, Response};
-use crate::identity::{Identity, Principal, texts};
+use crate::identity::issuer::{Identity, issuer};
+use crate::identity::wire::texts;
 use crate::jose;
+use crate::names::TENANT;
 use crate::operation::Operation;
-use crate::world::TENANT;
 use refusal::Refusal;
 
 /// What an assertion of workload identity federation is made for.
@@ -69,11 +71,6 @@ impl Call {
             What::Metadata | What::Keys => Operation::GetOpenIdMetadata,
         }
     }
-}
-
-/// Who signs tokens for Azure Resource Manager and Key Vault, whichever endpoint they come from.
-pub(super) fn issuer() -> String {
-    format!("https://sts.windows.net/{TENANT}/")
 }
 
 pub(super) fn answer(

@@ -7,8 +7,10 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use time::OffsetDateTime;
 
+use crate::callers::Principal;
 use crate::exchange::{self, Request, Response};
-use crate::identity::{Identity, Principal, parameter, texts};
+use crate::identity::issuer::Identity;
+use crate::identity::wire::{parameter, texts};
 
 /// The first version that has tokens; later ones are dates too.
 const FIRST_VERSION: &str = "2018-02-01";

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::hidden::Hidden;
 use crate::jose;
-use crate::key_vault::jwk;
+use crate::jwk;
 use crate::stored;
 
 const CURVE: Nid = Nid::X9_62_PRIME256V1;

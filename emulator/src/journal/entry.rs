@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use crate::exchange::{self, Request, Response};
 use crate::faults::Effect;
 use crate::jose;
+use crate::moment::Moment;
 use crate::operation::Operation;
 
 /// The longest text that is kept of what a peer sent in a header or a path.
@@ -22,7 +23,7 @@ pub struct Entry {
     pub sequence: u64,
     /// When it was over, by the emulator's clock.
     #[serde(with = "time::serde::rfc3339")]
-    #[schemars(with = "crate::control::Moment")]
+    #[schemars(with = "Moment")]
     pub at: OffsetDateTime,
     /// When it began, in microseconds of real time since the emulator started: the emulator's clock may stand
     /// still. 0 where nobody measured.

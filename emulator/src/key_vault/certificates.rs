@@ -9,40 +9,23 @@ use http::Method;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::collection::Collection;
-use super::creation;
-use super::import::{ContentType, Import};
+use super::answer::{Answer, Done};
+use super::content::Certificate;
+use super::import::Import;
 use super::kind::Kind;
 use super::object::{Changes, Stored, Target, Version};
 use super::refusal::Refusal;
 use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, deleted, making, paging, policy};
+use super::visit::Visit;
+use super::{deleted, making, paging, policy};
 use crate::jose;
 use crate::operation::Operation;
-use crate::stored;
-
-/// A certificate whose key and secret are kept under the same name and version.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Certificate {
-    #[serde(with = "stored::certificate")]
-    pub(super) leaf: X509,
-    pub(super) exportable: bool,
-    pub(super) secret_type: ContentType,
-    /// How it was made, if it was made here.
-    pub(super) request: Option<creation::Request>,
-}
 
 impl Stored for Certificate {
     const KIND: Kind = Kind::Certificate;
-
-    fn collection(vault: &Vault) -> &Collection<Certificate> {
-        &vault.certificates
-    }
 
     fn is_managed(&self) -> bool {
         false
@@ -149,18 +132,29 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
         }
         Call::Pending(name) => making::shown(vault, name, visit),
         Call::Create(name) => return making::begin(vault, name, visit),
-        Call::Import(name) => {
-            let import = Import::read(&visit.body()?)?;
-            vault.import(name, &import, visit.stamp())?;
-            bundle(vault, &Target::latest(name), visit)
-        }
+        Call::Import(name) => return import(vault, name, visit),
         Call::Update(target) => {
             vault.update_certificate(target, Changes::read(&visit.body()?)?, visit.now)?;
             bundle(vault, target, visit)
         }
-        Call::Delete(name) => deleted::delete::<Certificate>(vault, name, visit),
+        Call::Delete(name) => deleted::delete(vault, |vault| &vault.certificates, name, visit),
     };
-    body.map(Answer::Done)
+    body.map(Answer::from)
+}
+
+/// A PFX is slow to open on purpose.
+fn import(vault: &mut Vault, name: &str, visit: &mut Visit<'_>) -> Result<Answer, Refusal> {
+    let import = Import::read(&visit.body()?)?;
+    let stamp = visit.stamp();
+    vault.check_certificate_name(name)?;
+    let (name, opened) = (name.to_owned(), import.clone());
+    Ok(Answer::later(
+        move || opened.seal(),
+        move |sealed, vault, visit| {
+            vault.add_import(&name, sealed, &import, stamp)?;
+            bundle(vault, &Target::latest(name), visit).map(Done::Shown)
+        },
+    ))
 }
 
 fn bundle(vault: &Vault, target: &Target, visit: &Visit<'_>) -> Result<Value, Refusal> {
@@ -180,7 +174,7 @@ mod tests {
 
     use super::super::testing::*;
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     #[test]
     fn an_import_becomes_certificate_key_and_secret_of_one_version() {

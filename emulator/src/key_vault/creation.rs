@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use super::import::{ContentType, KeyPair};
+use super::import::{ContentType, KeyPair, Sealed};
 use super::key_spec::KeySpec;
 use super::key_usage::Usage;
 use super::object::Changes;
@@ -41,6 +41,17 @@ pub(super) struct Creation {
     pub(super) exportable: bool,
     pub(super) secret_type: ContentType,
     pub(super) changes: Changes,
+}
+
+/// A certificate that was made.
+pub(super) struct Made {
+    pub(super) sealed: Sealed,
+    pub(super) request: Request,
+}
+
+/// A serial number, drawn at random.
+pub(super) fn serial(random: &mut fastrand::Rng) -> u128 {
+    random.u128(..) >> 1 | 1 << 126
 }
 
 /// What remains of a creation: the operation a client looks at, and what cannot be read off the certificate.
@@ -86,15 +97,9 @@ impl Creation {
         })
     }
 
-    /// Makes key, request and certificate.
-    pub(super) fn fulfil(
-        &self,
-        id: String,
-        now: OffsetDateTime,
-        random: &mut fastrand::Rng,
-    ) -> Result<(KeyPair, Request), Refusal> {
+    /// Makes key, request and certificate, which takes its time. The serial number is drawn beforehand.
+    pub(super) fn fulfil(&self, id: String, now: OffsetDateTime, serial: u128) -> Result<Made, Refusal> {
         let key = self.key.generate()?;
-        let serial = random.u128(..) >> 1 | 1 << 126;
         let sign = || -> Result<_, ErrorStack> {
             let extensions = self.extensions()?;
             let csr = self.request(&key, &extensions)?.to_der()?;
@@ -103,7 +108,8 @@ impl Creation {
         // Subject and purposes are the caller's words; everything else is ours and known to work.
         let (leaf, csr) =
             sign().map_err(|_| Refusal::bad_parameter("No certificate can be made of this policy."))?;
-        Ok((KeyPair::alone(key, leaf), Request { id, csr, is_ca: self.is_ca }))
+        let sealed = KeyPair::alone(key, leaf).seal(self.secret_type, self.exportable)?;
+        Ok(Made { sealed, request: Request { id, csr, is_ca: self.is_ca } })
     }
 
     /// What the certificate and its request have in common.
@@ -242,9 +248,11 @@ mod tests {
         }})
     }
 
-    fn make(body: &Value) -> (KeyPair, Request) {
-        let mut random = fastrand::Rng::with_seed(7);
-        Creation::read(body).unwrap().fulfil("00".to_owned(), NOW, &mut random).unwrap()
+    fn make(body: &Value) -> (Sealed, Request) {
+        let serial = serial(&mut fastrand::Rng::with_seed(7));
+        let Made { sealed, request } =
+            Creation::read(body).unwrap().fulfil("00".to_owned(), NOW, serial).unwrap();
+        (sealed, request)
     }
 
     fn text(certificate: &X509) -> String {
@@ -300,10 +308,10 @@ mod tests {
     #[test]
     fn serial_numbers_are_positive_and_of_one_length() {
         for seed in 0..20 {
-            let mut random = fastrand::Rng::with_seed(seed);
+            let drawn = serial(&mut fastrand::Rng::with_seed(seed));
             let creation = Creation::read(&body(json!({ "subject": "CN=a" }))).unwrap();
-            let (pair, _) = creation.fulfil("00".to_owned(), NOW, &mut random).unwrap();
-            let serial = pair.leaf.serial_number().to_bn().unwrap();
+            let made = creation.fulfil("00".to_owned(), NOW, drawn).unwrap();
+            let serial = made.sealed.leaf.serial_number().to_bn().unwrap();
             assert_eq!((serial.num_bits(), serial.is_negative()), (127, false));
         }
     }

@@ -6,14 +6,15 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::collection::Deleted;
+use super::answer::{Answer, Done};
+use super::collection::{Collection, Deleted};
 use super::kind::Kind;
 use super::object::{Stored, Target};
+use super::paging;
 use super::refusal::Refusal;
 use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, paging};
+use super::visit::Visit;
 use crate::operation::Operation;
 
 /// What can be asked about deleted objects of one kind.
@@ -63,32 +64,48 @@ impl Call {
 
 pub(super) fn answer<T: Stored>(
     vault: &mut Vault,
+    its: fn(&Vault) -> &Collection<T>,
     call: &Call,
     visit: &Visit<'_>,
 ) -> Result<Answer, Refusal> {
     match call {
-        Call::List => paging::deleted(T::collection(vault), visit).map(Answer::Done),
-        Call::Get(name) => bundle(T::collection(vault).deleted(name)?, visit.site).map(Answer::Done),
+        Call::List => page(its(vault), visit).map(Answer::from),
+        Call::Get(name) => bundle(its(vault).deleted(name)?, visit.site).map(Answer::from),
         Call::Recover(name) => {
             vault.recover(T::KIND, name)?;
-            let (name, version) = T::collection(vault).find(&Target::latest(name))?;
-            T::bundle(name, version, visit.site).map(Answer::Done)
+            let (name, version) = its(vault).find(&Target::latest(name))?;
+            T::bundle(name, version, visit.site).map(Answer::from)
         }
         Call::Purge(name) => {
             vault.purge(T::KIND, name)?;
-            Ok(Answer::Purged)
+            Ok(Answer::Done(Done::Purged))
         }
     }
 }
 
 /// Deletes a live object and shows what became of it.
-pub(super) fn delete<T: Stored>(vault: &mut Vault, name: &str, visit: &Visit<'_>) -> Result<Value, Refusal> {
+pub(super) fn delete<T: Stored>(
+    vault: &mut Vault,
+    its: fn(&Vault) -> &Collection<T>,
+    name: &str,
+    visit: &Visit<'_>,
+) -> Result<Value, Refusal> {
     vault.delete(T::KIND, name, visit.now)?;
-    bundle(T::collection(vault).deleted(name)?, visit.site)
+    bundle(its(vault).deleted(name)?, visit.site)
+}
+
+/// A page of the deleted objects. Keys and secrets of a certificate are deleted with it and can be read one
+/// by one, but the service does not list them.
+fn page<T: Stored>(collection: &Collection<T>, visit: &Visit<'_>) -> Result<Value, Refusal> {
+    let items = collection
+        .iter_deleted()
+        .filter(|(_, deleted)| !deleted.object.latest().content.is_managed())
+        .map(|(key, deleted)| (key, listed(deleted, visit.site)));
+    paging::page(items, &format!("/{}", T::KIND.deleted_collection()), visit)
 }
 
 /// The form in lists.
-pub(super) fn listed<T: Stored>(deleted: &Deleted<T>, site: &Site) -> Value {
+fn listed<T: Stored>(deleted: &Deleted<T>, site: &Site) -> Value {
     let id = site.id(T::KIND, &deleted.object.name, None);
     dated(deleted, T::listed(&id, deleted.object.latest()), site)
 }
@@ -121,7 +138,7 @@ mod tests {
     use super::super::Import;
     use super::super::testing::*;
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     const API: &str = "api-version=2025-07-01";
 

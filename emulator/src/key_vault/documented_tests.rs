@@ -11,11 +11,11 @@ use openssl::x509::X509;
 use serde_json::{Value, json};
 
 use super::testing::*;
-use super::{Changes, ContentType, Import, KeyOperation, NewSecret, certificates, jwk};
+use super::{Changes, ContentType, Import, KeyOperation, NewSecret, certificates};
 use crate::faults::{Calls, Effect, Fault};
 use crate::jose;
+use crate::names::VAULT;
 use crate::operation::Operation;
-use crate::world::VAULT;
 
 const API: &str = "api-version=2025-07-01";
 
@@ -195,7 +195,7 @@ fn a_certificate_gives_the_thumbprint_and_the_key_that_others_found() {
     for vector in vectors() {
         let ca = X509::from_der(&bytes(&vector["ca_cer_base64"])).unwrap();
         assert_eq!(certificates::x5t(&ca), vector["ca_x5t"], "{}", vector["name"]);
-        let ours = jwk::public_half(&ca.public_key().unwrap()).unwrap();
+        let ours = crate::jwk::public_half(&ca.public_key().unwrap()).unwrap();
         for (member, value) in ours.as_object().unwrap() {
             assert_eq!(&vector["get_key_response"]["key"][member], value, "{} {member}", vector["name"]);
         }

@@ -16,8 +16,8 @@ use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::jwk;
 use super::object::{Changes, Tags, to_tags};
+use super::private_jwk;
 use super::refusal::Refusal;
 use crate::hidden::Hidden;
 
@@ -98,14 +98,19 @@ impl Import {
     }
 
     /// The form the secret will have.
-    pub(super) fn secret_type(&self) -> ContentType {
+    fn secret_type(&self) -> ContentType {
         self.content_type.unwrap_or(if self.is_pem() { ContentType::Pem } else { ContentType::Pkcs12 })
     }
 
+    /// Opens the import and puts it into the form a vault keeps.
+    pub(super) fn seal(&self) -> Result<Sealed, Refusal> {
+        self.open()?.seal(self.secret_type(), self.exportable)
+    }
+
     /// Opens the import. Its parts belong together: the key is the leaf's.
-    pub(super) fn open(&self) -> Result<KeyPair, Refusal> {
+    fn open(&self) -> Result<KeyPair, Refusal> {
         let (key, certificates) = if self.is_pem() { self.open_pem()? } else { self.open_pfx()? };
-        jwk::check(&key)?;
+        private_jwk::check(&key)?;
         let leaf = certificates
             .iter()
             .position(|certificate| certificate.public_key().is_ok_and(|public| public.public_eq(&key)));
@@ -196,14 +201,32 @@ pub(super) struct KeyPair {
     chain: Vec<X509>,
 }
 
+/// A certificate with its key and the secret a vault makes of both.
+pub(super) struct Sealed {
+    pub(super) key: Hidden<PKey<Private>>,
+    pub(super) leaf: X509,
+    pub(super) secret: Hidden<String>,
+    pub(super) secret_type: ContentType,
+    pub(super) exportable: bool,
+}
+
 impl KeyPair {
     /// A certificate that needs no chain.
     pub(super) fn alone(key: PKey<Private>, leaf: X509) -> KeyPair {
         KeyPair { key: Hidden(key), leaf, chain: Vec::new() }
     }
 
+    /// Puts the pair into the form a vault keeps.
+    pub(super) fn seal(self, secret_type: ContentType, exportable: bool) -> Result<Sealed, Refusal> {
+        let value = self
+            .secret(secret_type, exportable)
+            .map_err(|_| Refusal::internal("encode the certificate's secret"))?;
+        let KeyPair { key, leaf, .. } = self;
+        Ok(Sealed { key, leaf, secret: Hidden(value), secret_type, exportable })
+    }
+
     /// The value of the certificate's secret; it has the private key only if that may leave the vault.
-    pub(super) fn secret(&self, form: ContentType, exportable: bool) -> Result<String, ErrorStack> {
+    fn secret(&self, form: ContentType, exportable: bool) -> Result<String, ErrorStack> {
         match form {
             ContentType::Pem => self.pem(exportable),
             ContentType::Pkcs12 => self.pfx(exportable),

@@ -7,7 +7,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use serde_json::Value;
 
-use super::jwk;
+use super::private_jwk;
 use super::refusal::Refusal;
 
 /// A key pair to be.
@@ -28,6 +28,11 @@ impl KeySpec {
             kty if kty == "EC" => KeySpec::read_ec(&body["crv"]),
             _ => Err(Refusal::bad_parameter("kty must be RSA or EC; this vault has no HSM.")),
         }
+    }
+
+    /// Whether it is RSA; else it is elliptic.
+    pub(super) fn is_rsa(self) -> bool {
+        matches!(self, KeySpec::Rsa(_))
     }
 
     /// Makes the key pair. RSA takes its time: a second and more for 4096 bits.
@@ -54,7 +59,7 @@ impl KeySpec {
     fn read_ec(crv: &Value) -> Result<KeySpec, Refusal> {
         match crv {
             Value::Null => Ok(KeySpec::Ec(Nid::X9_62_PRIME256V1)),
-            crv => jwk::curve(crv.as_str().unwrap_or_default()).map(KeySpec::Ec),
+            crv => private_jwk::curve(crv.as_str().unwrap_or_default()).map(KeySpec::Ec),
         }
     }
 }

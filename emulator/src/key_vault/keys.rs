@@ -4,60 +4,27 @@
 //! off and told what it may do.
 
 use http::Method;
-use openssl::pkey::{PKey, Private};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::collection::Collection;
+use super::answer::{Answer, Done};
+use super::content::Key;
 use super::key_operation::KeyOperation;
 use super::kind::Kind;
-use super::new_key::NewKey;
+use super::new_key::{KeyWish, NewKey};
 use super::object::{Changes, Stored, Target, Version};
 use super::refusal::Refusal;
 use super::signing::Algorithm;
 use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, deleted, jwk, paging};
-use crate::hidden::Hidden;
+use super::visit::Visit;
+use super::{deleted, paging};
 use crate::jose;
+use crate::jwk;
 use crate::operation::Operation;
-use crate::stored;
-
-/// A private key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(remote = "Self")]
-pub(super) struct Key {
-    #[serde(with = "stored::private_key")]
-    pub(super) private: Hidden<PKey<Private>>,
-    pub(super) operations: Vec<KeyOperation>,
-    pub(super) exportable: bool,
-    /// Whether it belongs to the certificate of the same name.
-    pub(super) managed: bool,
-}
-
-stored::checked!(Key);
-
-impl Key {
-    /// A key that a request could have brought.
-    fn check_stored(&self) -> Result<(), &'static str> {
-        let key = &self.private.0;
-        let is_whole = match (key.rsa(), key.ec_key()) {
-            (Ok(rsa), _) => rsa.check_key().is_ok_and(|whole| whole),
-            (_, Ok(curve)) => curve.check_key().is_ok(),
-            _ => false,
-        };
-        let can = jwk::check(key).and_then(|()| KeyOperation::check(&self.operations, key));
-        if is_whole && can.is_ok() { Ok(()) } else { Err("a key that no vault keeps") }
-    }
-}
 
 impl Stored for Key {
     const KIND: Kind = Kind::Key;
-
-    fn collection(vault: &Vault) -> &Collection<Key> {
-        &vault.keys
-    }
 
     fn is_managed(&self) -> bool {
         self.managed
@@ -133,16 +100,12 @@ impl Call {
     }
 }
 
-pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> Result<Value, Refusal> {
-    match call {
+pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> Result<Answer, Refusal> {
+    let shown = match call {
         Call::List => paging::objects(&vault.keys, visit),
         Call::Versions(name) => paging::versions(vault.keys.object(name)?, visit),
         Call::Get(target) => bundle(vault, target, visit),
-        Call::Create(name) => {
-            vault.keys.check_own(name, "create")?;
-            vault.add_key(name, NewKey::create(&visit.body()?)?, visit.stamp())?;
-            bundle(vault, &Target::latest(name), visit)
-        }
+        Call::Create(name) => return create(vault, name, visit),
         Call::Import(name) => {
             vault.keys.check_own(name, "import")?;
             vault.add_key(name, NewKey::import(&visit.body()?)?, visit.stamp())?;
@@ -156,10 +119,28 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
         }
         Call::Sign(target) => {
             let (name, version) = vault.keys.find(target)?;
-            sign(name, version, visit)
+            return sign(name, version, visit);
         }
-        Call::Delete(name) => deleted::delete::<Key>(vault, name, visit),
-    }
+        Call::Delete(name) => deleted::delete(vault, |vault| &vault.keys, name, visit),
+    };
+    shown.map(Answer::from)
+}
+
+/// Whether the key may be made is decided now, and once more when it is there: another may have taken its name.
+fn create(vault: &mut Vault, name: &str, visit: &mut Visit<'_>) -> Result<Answer, Refusal> {
+    vault.keys.check_own(name, "create")?;
+    let wish = KeyWish::read(&visit.body()?)?;
+    let stamp = visit.stamp();
+    vault.keys.check_free(name)?;
+    let name = name.to_owned();
+    Ok(Answer::later(
+        move || wish.fulfil(),
+        move |key, vault, visit| {
+            vault.keys.check_own(&name, "create")?;
+            vault.add_key(&name, key, stamp)?;
+            bundle(vault, &Target::latest(name), visit).map(Done::Shown)
+        },
+    ))
 }
 
 fn bundle(vault: &Vault, target: &Target, visit: &Visit<'_>) -> Result<Value, Refusal> {
@@ -175,7 +156,8 @@ fn described(mut json: Value, version: &Version<Key>) -> Value {
     json
 }
 
-fn sign(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Value, Refusal> {
+/// What is signed with which key is decided now; a key that is changed meanwhile has signed before.
+fn sign(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Answer, Refusal> {
     check_usable(version, KeyOperation::Sign, visit.now)?;
     let body = visit.body()?;
     let algorithm = Algorithm::named(body["alg"].as_str().unwrap_or_default())?;
@@ -185,9 +167,12 @@ fn sign(name: &str, version: &Version<Key>, visit: &Visit<'_>) -> Result<Value, 
     let Some(digest) = jose::from_base64url(digest) else {
         return Err(Refusal::bad_parameter("Content of 'value' is not base64url."));
     };
-    let signature = algorithm.sign(&version.content.private.0, &digest)?;
+    let key = version.content.private.clone();
     let kid = visit.site.id(Kind::Key, name, Some(&version.id));
-    Ok(json!({ "kid": kid, "value": jose::base64url(signature) }))
+    Ok(Answer::later(
+        move || algorithm.sign(&key.0, &digest),
+        move |signature, _, _| Ok(Done::Shown(json!({ "kid": kid, "value": jose::base64url(signature) }))),
+    ))
 }
 
 /// `KeyDisabled` and `KeyOperationForbidden` are the service's words; the two about time are chosen after them.
@@ -217,6 +202,7 @@ fn check_usable(version: &Version<Key>, operation: KeyOperation, now: OffsetDate
 #[allow(clippy::unwrap_used)]
 mod tests {
     use http::StatusCode;
+    use openssl::pkey::{PKey, Private};
     use openssl::sha::sha256;
     use openssl::x509::extension::KeyUsage;
     use time::Duration;
@@ -224,7 +210,7 @@ mod tests {
     use super::super::testing::*;
     use super::super::{Changes, Import};
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     const SIGN: &str = "/keys/ca//sign?api-version=2025-07-01";
 

@@ -5,13 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use super::Visit;
-use super::answer::Answer;
-use super::creation::Creation;
+use super::answer::{Answer, Done};
+use super::creation::{self, Creation};
 use super::kind::Kind;
 use super::object::hex_id;
 use super::refusal::Refusal;
 use super::vault::Vault;
+use super::visit::Visit;
 
 /// The service answers that it has begun and is done some seconds later. Here it is done when it says so: the next
 /// look shows it. The first answer still has to be that of the service, because the Python SDK shows no certificate
@@ -26,8 +26,16 @@ pub(super) fn begin(vault: &mut Vault, name: &str, visit: &mut Visit<'_>) -> Res
     );
     let location = HeaderValue::from_str(&location)
         .map_err(|_| Refusal::bad_parameter("Name and api-version must fit into a Location header."))?;
-    vault.create(name, &creation, request_id, stamp, visit.random)?;
-    Ok(Answer::Accepted { operation: in_progress(shown(vault, name, visit)?), location })
+    vault.check_certificate_name(name)?;
+    let (serial, changes) = (creation::serial(visit.random), creation.changes.clone());
+    let (name, now) = (name.to_owned(), visit.now);
+    Ok(Answer::later(
+        move || creation.fulfil(request_id, now, serial),
+        move |made, vault, visit| {
+            vault.add_made(&name, made, changes, stamp)?;
+            Ok(Done::Accepted { operation: in_progress(shown(vault, &name, visit)?), location })
+        },
+    ))
 }
 
 /// The operation while its certificate is being made.

@@ -3,10 +3,10 @@
 use openssl::pkey::{PKey, Private};
 use serde_json::Value;
 
-use super::jwk;
 use super::key_operation::KeyOperation;
 use super::key_spec::KeySpec;
 use super::object::Changes;
+use super::private_jwk;
 use super::refusal::Refusal;
 use crate::hidden::Hidden;
 
@@ -18,21 +18,43 @@ pub(super) struct NewKey {
     pub(super) changes: Changes,
 }
 
-impl NewKey {
-    /// The key a request wants made.
-    pub(super) fn create(body: &Value) -> Result<NewKey, Refusal> {
+/// A key to make.
+#[derive(Clone, Debug)]
+pub(super) struct KeyWish {
+    spec: KeySpec,
+    operations: Option<Vec<KeyOperation>>,
+    changes: Changes,
+}
+
+impl KeyWish {
+    /// The key a request wants made. What its type cannot do is refused before it is made.
+    pub(super) fn read(body: &Value) -> Result<KeyWish, Refusal> {
         if body["kty"].is_null() {
             return Err(Refusal::bad_parameter("Property 'kty' is required: RSA or EC."));
         }
         let (spec, operations) = (KeySpec::read(body)?, KeyOperation::read(&body["key_ops"])?);
         let changes = Changes::read(body)?;
-        NewKey::new(spec.generate()?, operations, changes)
+        if let Some(operations) = &operations {
+            KeyOperation::check(operations, spec.is_rsa())?;
+        }
+        Ok(KeyWish { spec, operations, changes })
     }
 
+    /// Makes it, which takes its time.
+    pub(super) fn fulfil(self) -> Result<NewKey, Refusal> {
+        NewKey::new(self.spec.generate()?, self.operations, self.changes)
+    }
+}
+
+impl NewKey {
     /// The key a request brings.
     pub(super) fn import(body: &Value) -> Result<NewKey, Refusal> {
         let key = &body["key"];
-        NewKey::new(jwk::private_key(key)?, KeyOperation::read(&key["key_ops"])?, Changes::read(body)?)
+        NewKey::new(
+            private_jwk::private_key(key)?,
+            KeyOperation::read(&key["key_ops"])?,
+            Changes::read(body)?,
+        )
     }
 
     /// Unless told what it may do, it may do everything its type can.
@@ -41,8 +63,8 @@ impl NewKey {
         operations: Option<Vec<KeyOperation>>,
         changes: Changes,
     ) -> Result<NewKey, Refusal> {
-        let operations = operations.unwrap_or_else(|| KeyOperation::possible(&private).to_vec());
-        KeyOperation::check(&operations, &private)?;
+        let operations = operations.unwrap_or_else(|| KeyOperation::possible(private.rsa().is_ok()).to_vec());
+        KeyOperation::check(&operations, private.rsa().is_ok())?;
         Ok(NewKey { private: Hidden(private), operations, changes })
     }
 }

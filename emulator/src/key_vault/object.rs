@@ -6,19 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::collection::Collection;
 use super::kind::Kind;
 use super::refusal::Refusal;
 use super::site::Site;
-use super::vault::Vault;
 use crate::stored;
 
 /// The content of a version: what makes it a certificate, a key or a secret.
 pub(super) trait Stored: Sized {
     const KIND: Kind;
-
-    /// Where a vault keeps these.
-    fn collection(vault: &Vault) -> &Collection<Self>;
 
     /// Whether it belongs to the certificate of the same name.
     fn is_managed(&self) -> bool;

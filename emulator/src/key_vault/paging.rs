@@ -5,11 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::Visit;
 use super::collection::Collection;
-use super::deleted;
 use super::object::{Object, Stored};
 use super::refusal::Refusal;
+use super::visit::Visit;
 use crate::exchange::{self, Request};
 use crate::jose;
 
@@ -25,16 +24,6 @@ pub(super) fn objects<T: Stored>(collection: &Collection<T>, visit: &Visit<'_>) 
     page(items, &format!("/{}", T::KIND.collection()), visit)
 }
 
-/// A page of the deleted objects. Keys and secrets of a certificate are deleted with it and can be read one
-/// by one, but the service does not list them.
-pub(super) fn deleted<T: Stored>(collection: &Collection<T>, visit: &Visit<'_>) -> Result<Value, Refusal> {
-    let items = collection
-        .iter_deleted()
-        .filter(|(_, deleted)| !deleted.object.latest().content.is_managed())
-        .map(|(key, deleted)| (key, deleted::listed(deleted, visit.site)));
-    page(items, &format!("/{}", T::KIND.deleted_collection()), visit)
-}
-
 /// A page of all versions of an object. Their order means nothing, as in the service.
 pub(super) fn versions<T: Stored>(object: &Object<T>, visit: &Visit<'_>) -> Result<Value, Refusal> {
     let mut versions: Vec<_> = object.versions().collect();
@@ -47,7 +36,7 @@ pub(super) fn versions<T: Stored>(object: &Object<T>, visit: &Visit<'_>) -> Resu
 }
 
 /// The page a request asks for, out of items in ascending order of their keys.
-fn page<'k>(
+pub(super) fn page<'k>(
     items: impl Iterator<Item = (&'k str, Value)>,
     path: &str,
     visit: &Visit<'_>,

@@ -1,10 +1,10 @@
 //! Which data action each operation asks for, as Azure documents them, and over what.
 
 use super::route::Route;
-use crate::identity::Caller;
+use crate::callers::Caller;
+use crate::names::{RESOURCE_GROUP, SUBSCRIPTION, TENANT};
 use crate::operation::Operation;
 use crate::rbac::Rights;
-use crate::world::{RESOURCE_GROUP, SUBSCRIPTION, TENANT};
 
 /// A right that a caller lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Missing {
 
     /// What somebody without any right lacks.
     pub(super) fn at_all(route: &Route) -> Option<Missing> {
-        let action = data_action(route.operation())?;
+        let action = data_action(route.asked())?;
         Some(Missing { vault: route.vault.clone(), action, resource: resource_id(route) })
     }
 
@@ -190,9 +190,9 @@ mod tests {
              /providers/microsoft.keyvault/vaults/my-vault/secrets/plain'\r\nAssignment: (not found)\r\n\
              DenyAssignmentId: null\r\nDecisionReason: 'DeniedWithNoValidRBAC' \r\nVault: \
              my-vault;location=westeurope\r\n",
-            crate::world::TENANT,
-            crate::world::SUBSCRIPTION,
-            crate::world::RESOURCE_GROUP,
+            crate::names::TENANT,
+            crate::names::SUBSCRIPTION,
+            crate::names::RESOURCE_GROUP,
         );
         assert_eq!(body["error"]["message"], expected);
     }
@@ -203,8 +203,8 @@ mod tests {
         let id = |name: &str| {
             format!(
                 "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.KeyVault/vaults/my-vault/secrets/{name}",
-                crate::world::SUBSCRIPTION,
-                crate::world::RESOURCE_GROUP
+                crate::names::SUBSCRIPTION,
+                crate::names::RESOURCE_GROUP
             )
         };
         let role = || Role::new("r", [], ["Microsoft.KeyVault/vaults/secrets/*"]);

@@ -7,10 +7,11 @@ use openssl::error::ErrorStack;
 use openssl::x509::{X509, X509ExtendedKeyUsage};
 use serde_json::{Value, json};
 
-use super::certificates::Certificate;
+use super::content::Certificate;
 use super::key_usage::Usage;
 use super::object::Version;
-use super::{jwk, subject};
+use super::subject;
+use crate::jwk;
 
 /// The policy of a version, under its id.
 pub(super) fn of(id: &str, version: &Version<Certificate>) -> Result<Value, ErrorStack> {

@@ -8,9 +8,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::kind::Kind;
-use super::permission::Missing;
 use super::site::Site;
-use crate::identity::{Caller, TokenProblem};
+use crate::callers::TokenProblem;
 
 /// A request that a vault turned down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +65,8 @@ impl Refusal {
     }
 
     /// The caller has no role that grants it.
-    pub(super) fn forbidden_by_rbac(missing: &Missing, caller: &Caller) -> Refusal {
-        Refusal::forbidden("ForbiddenByRbac", missing.message(caller))
+    pub(super) fn forbidden_by_rbac(message: String) -> Refusal {
+        Refusal::forbidden("ForbiddenByRbac", message)
     }
 
     /// As quoted by users.

@@ -3,20 +3,24 @@
 //! Clients differ in how they spell the same thing: a slash at the end, an empty segment where a version
 //! could be, upper case. All of that is settled here and nowhere else.
 
-use http::Method;
+use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::kind::Kind;
 use super::site::Site;
 use super::{certificates, deleted, keys, secrets};
-use crate::exchange::{self, Request};
+use crate::exchange::{self, Request, Response};
 use crate::operation::Operation;
+use crate::service::Routed;
 
 /// A request to a vault.
 #[derive(Debug)]
 pub struct Route {
     pub(super) vault: String,
     pub(super) site: Site,
+    /// Whether it comes without a token, and is answered with the challenge whatever it asks for.
+    is_challenged: bool,
     /// `None` for what is not emulated.
     pub(super) call: Option<Call>,
 }
@@ -34,25 +38,18 @@ impl Route {
     /// Where a request goes; `None` when its host is no vault's.
     pub fn parse(request: &Request) -> Option<Route> {
         let (site, vault) = Site::parse(exchange::authority(request))?;
-        Some(Route { vault, site, call: Call::parse(request) })
+        let is_challenged = !request.headers().contains_key(AUTHORIZATION);
+        Some(Route { vault, site, is_challenged, call: Call::parse(request) })
     }
 
-    /// What is asked, for the journal and the fault plan.
-    pub fn operation(&self) -> Operation {
+    /// What is asked, with or without a token.
+    pub(super) fn asked(&self) -> Operation {
         match &self.call {
             Some(Call::Certificates(call)) => call.operation(),
             Some(Call::Keys(call)) => call.operation(),
             Some(Call::Secrets(call)) => call.operation(),
             Some(Call::Deleted(kind, call)) => call.operation(*kind),
             None => Operation::Vault,
-        }
-    }
-
-    /// `vault/name`, or the vault alone when it is asked as a whole.
-    pub fn object(&self) -> String {
-        match self.named() {
-            Some((_, name)) => format!("{}/{name}", self.vault),
-            None => self.vault.clone(),
         }
     }
 
@@ -72,6 +69,30 @@ impl Route {
             Call::Deleted(kind, call) => (*kind, call.name()),
         };
         name.map(|name| (kind, name))
+    }
+}
+
+impl Routed for Route {
+    /// A call without a token asks a vault for the challenge, whatever else it asks for.
+    fn operation(&self) -> Operation {
+        if self.is_challenged { Operation::VaultChallenge } else { self.asked() }
+    }
+
+    /// `vault/name`, or the vault alone when it is asked as a whole.
+    fn object(&self) -> String {
+        match self.named() {
+            Some((_, name)) => format!("{}/{name}", self.vault),
+            None => self.vault.clone(),
+        }
+    }
+
+    /// A token that is refused is answered with the challenge too.
+    fn operation_answered(&self, response: &Response) -> Operation {
+        if response.status() == StatusCode::UNAUTHORIZED {
+            Operation::VaultChallenge
+        } else {
+            self.operation()
+        }
     }
 }
 
@@ -169,7 +190,7 @@ mod tests {
             ("GET", "/", Operation::Vault, "my-vault"),
         ] {
             let route = route(method, path);
-            assert_eq!((route.operation(), route.object().as_str()), (operation, object), "{method} {path}");
+            assert_eq!((route.asked(), route.object().as_str()), (operation, object), "{method} {path}");
         }
     }
 

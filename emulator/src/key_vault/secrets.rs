@@ -3,37 +3,21 @@
 //! `nbf` and `exp` of a secret inform and do not forbid; only switching it off does.
 
 use http::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::collection::Collection;
+use super::content::Secret;
 use super::kind::Kind;
 use super::new_secret::NewSecret;
 use super::object::{Changes, Stored, Target, Version};
 use super::refusal::Refusal;
 use super::site::Site;
 use super::vault::Vault;
-use super::{Visit, deleted, paging};
-use crate::hidden::Hidden;
+use super::visit::Visit;
+use super::{deleted, paging};
 use crate::operation::Operation;
-use crate::stored;
-
-/// A value, and what it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Secret {
-    #[serde(with = "stored::secret")]
-    pub(super) value: Hidden<String>,
-    pub(super) content_type: Option<String>,
-    /// Whether it belongs to the certificate of the same name.
-    pub(super) managed: bool,
-}
 
 impl Stored for Secret {
     const KIND: Kind = Kind::Secret;
-
-    fn collection(vault: &Vault) -> &Collection<Secret> {
-        &vault.secrets
-    }
 
     fn is_managed(&self) -> bool {
         self.managed
@@ -127,7 +111,7 @@ pub(super) fn answer(vault: &mut Vault, call: &Call, visit: &mut Visit<'_>) -> R
             let (name, version) = vault.secrets.find(target)?;
             Secret::bundle(name, version, visit.site)
         }
-        Call::Delete(name) => deleted::delete::<Secret>(vault, name, visit),
+        Call::Delete(name) => deleted::delete(vault, |vault| &vault.secrets, name, visit),
     }
 }
 
@@ -161,7 +145,7 @@ mod tests {
     use super::super::Import;
     use super::super::testing::*;
     use super::*;
-    use crate::world::VAULT;
+    use crate::names::VAULT;
 
     fn set(lab: &mut Lab, name: &str, body: &Value) -> (StatusCode, Value) {
         lab.ask(Method::PUT, &format!("/secrets/{name}?api-version=2025-07-01"), body)

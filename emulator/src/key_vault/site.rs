@@ -4,7 +4,7 @@
 //! a proxy or a pinned name is never sent to an address it cannot reach.
 
 use super::kind::Kind;
-use crate::world::TENANT;
+use crate::names::TENANT;
 
 /// What follows a vault's name: ours, then those of the public and the sovereign clouds.
 const DOMAINS: [&str; 5] = [

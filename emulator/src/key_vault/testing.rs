@@ -15,10 +15,12 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{Import, Stamp, jwk};
+use super::{Import, Stamp};
 use crate::exchange::{Request, Response};
 use crate::jose;
-use crate::world::{VAULT, World};
+use crate::jwk;
+use crate::names::VAULT;
+use crate::world::World;
 
 pub(super) const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 pub(super) const NOT_BEFORE: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);

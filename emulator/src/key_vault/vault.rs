@@ -9,19 +9,16 @@ use openssl::x509::X509Ref;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::certificates::Certificate;
 use super::collection::Collection;
-use super::creation::{self, Creation};
-use super::import::{ContentType, Import, KeyPair};
+use super::content::{Certificate, Key, Secret};
+use super::creation::{self, Made};
+use super::import::{Import, Sealed};
 use super::key_operation::KeyOperation;
-use super::keys::Key;
 use super::kind::Kind;
 use super::new_key::NewKey;
 use super::new_secret::NewSecret;
 use super::object::{Changes, Object, Stamp, Target};
 use super::refusal::Refusal;
-use super::secrets::Secret;
-use crate::hidden::Hidden;
 use crate::stored;
 
 const SECONDS_A_DAY: i64 = 86_400;
@@ -56,29 +53,31 @@ impl Vault {
 
     pub(super) fn import(&mut self, name: &str, import: &Import, stamp: Stamp) -> Result<(), Refusal> {
         self.check_certificate_name(name)?;
-        let changes =
-            Changes { enabled: Some(import.enabled), tags: Some(import.tags.clone()), ..Changes::default() };
-        let form = Form { exportable: import.exportable, secret_type: import.secret_type(), request: None };
-        self.add_certificate(name, import.open()?, form, changes, stamp)
+        self.add_import(name, import.seal()?, import, stamp)
     }
 
-    /// Makes a certificate that signs itself, at once.
-    pub(super) fn create(
+    /// Adds a certificate that was opened before.
+    pub(super) fn add_import(
         &mut self,
         name: &str,
-        creation: &Creation,
-        request_id: String,
+        sealed: Sealed,
+        import: &Import,
         stamp: Stamp,
-        random: &mut fastrand::Rng,
     ) -> Result<(), Refusal> {
-        self.check_certificate_name(name)?;
-        let (pair, request) = creation.fulfil(request_id, stamp.now, random)?;
-        let form = Form {
-            exportable: creation.exportable,
-            secret_type: creation.secret_type,
-            request: Some(request),
-        };
-        self.add_certificate(name, pair, form, creation.changes.clone(), stamp)
+        let changes =
+            Changes { enabled: Some(import.enabled), tags: Some(import.tags.clone()), ..Changes::default() };
+        self.add_certificate(name, sealed, None, changes, stamp)
+    }
+
+    /// Adds a certificate that was made before.
+    pub(super) fn add_made(
+        &mut self,
+        name: &str,
+        made: Made,
+        changes: Changes,
+        stamp: Stamp,
+    ) -> Result<(), Refusal> {
+        self.add_certificate(name, made.sealed, Some(made.request), changes, stamp)
     }
 
     /// The key and the secret follow their certificate, tags included (chosen, not observed). A certificate's
@@ -118,7 +117,7 @@ impl Vault {
     ) -> Result<(), Refusal> {
         let version = self.keys.find_mut(target)?;
         if let Some(operations) = operations {
-            KeyOperation::check(&operations, &version.content.private.0)?;
+            KeyOperation::check(&operations, version.content.private.0.rsa().is_ok())?;
             version.content.operations = operations;
         }
         let changes = if version.content.managed { changes.without_validity() } else { changes };
@@ -205,7 +204,7 @@ impl Vault {
 
     /// A certificate needs its name for key and secret too. (The service has been seen to take over a plain
     /// secret of the same name instead of refusing.)
-    fn check_certificate_name(&self, name: &str) -> Result<(), Refusal> {
+    pub(super) fn check_certificate_name(&self, name: &str) -> Result<(), Refusal> {
         self.certificates.check_free(name)?;
         self.keys.check_free(name)?;
         self.secrets.check_free(name)?;
@@ -224,27 +223,25 @@ impl Vault {
     fn add_certificate(
         &mut self,
         name: &str,
-        pair: KeyPair,
-        form: Form,
+        sealed: Sealed,
+        request: Option<creation::Request>,
         changes: Changes,
         stamp: Stamp,
     ) -> Result<(), Refusal> {
-        let Form { exportable, secret_type, request } = form;
+        self.check_certificate_name(name)?;
+        let Sealed { key, leaf, secret, secret_type, exportable } = sealed;
         let unreadable = |_| Refusal::bad_parameter("The certificate's validity cannot be read.");
-        let value = pair
-            .secret(secret_type, exportable)
-            .map_err(|_| Refusal::internal("encode the certificate's secret"))?;
         let secret =
-            Secret { value: Hidden(value), content_type: Some(secret_type.name().to_owned()), managed: true };
-        let operations = KeyOperation::of_certificate(&pair.leaf, &pair.key.0);
+            Secret { value: secret, content_type: Some(secret_type.name().to_owned()), managed: true };
+        let operations = KeyOperation::of_certificate(&leaf, &key.0);
 
         let mut version = stamp.version(());
         version.apply(changes, stamp.now);
         let attributes = &mut version.attributes;
-        (attributes.not_before, attributes.expires) = validity(&pair.leaf).map_err(unreadable)?;
-        self.keys.add(name, version.with(Key { private: pair.key, operations, exportable, managed: true }));
+        (attributes.not_before, attributes.expires) = validity(&leaf).map_err(unreadable)?;
+        self.keys.add(name, version.with(Key { private: key, operations, exportable, managed: true }));
         self.secrets.add(name, version.with(secret));
-        let certificate = Certificate { leaf: pair.leaf, exportable, secret_type, request };
+        let certificate = Certificate { leaf, exportable, secret_type, request };
         self.certificates.add(name, version.with(certificate));
         Ok(())
     }
@@ -268,14 +265,6 @@ fn belongs(
                 && secret.content.managed
                 && public.is_ok_and(|public| public.public_eq(&key.content.private.0))
         })
-}
-
-/// How a certificate is kept, however it came.
-struct Form {
-    exportable: bool,
-    secret_type: ContentType,
-    /// How it was made, if it was made here.
-    request: Option<creation::Request>,
 }
 
 fn validity(certificate: &X509Ref) -> Result<(Option<i64>, Option<i64>), ErrorStack> {

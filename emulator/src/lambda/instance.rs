@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::error::InvokeError;
+use super::options::{FUNCTION, Options};
 use super::runtime_api::{Ended, Invocation, RuntimeApi};
-use super::{FUNCTION, InvokeError, Options};
 use crate::functions_host::{Console, Level, each_line};
 use crate::guid::guid;
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::FUNCTION;
+use super::options::FUNCTION;
 
 /// The most an answer may have.
 const LARGEST_ANSWER: usize = 6 * 1024 * 1024;

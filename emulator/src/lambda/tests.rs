@@ -1,5 +1,8 @@
 //! The function with a program that does nothing but say where its Runtime API is; the test is the rest of it.
 
+use std::ffi::OsString;
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 

@@ -10,7 +10,9 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
-use super::{Function, InvokeError, event};
+use super::error::InvokeError;
+use super::event;
+use super::function::Function;
 use crate::exchange::{self, Request, Response};
 use crate::guid::guid;
 

@@ -53,7 +53,7 @@ pub(super) async fn relay(State(control): State<Control>, Json(relayed): Json<Re
         None => Bytes::new(),
     };
     let Ok(request) = request.body(body) else { return refused("a header cannot be sent") };
-    emulator.handle(&request).map(Body::from)
+    emulator.answer(request).await.into_response().map(Body::from)
 }
 
 /// A vault's tokens are for its host without the first label, ARM's are for ARM.

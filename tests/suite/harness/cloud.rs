@@ -298,5 +298,5 @@ impl Cloud {
 }
 
 fn find<'w>(world: &'w World, name: &str) -> Option<&'w Certificate> {
-    world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name)
+    world.dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name)
 }

@@ -176,7 +176,7 @@ impl Scene {
 
 fn challenge(emulator: &Emulator, name: &str, shown: &str) -> serde_json::Value {
     emulator.look(|world, _| {
-        let found = world.arm.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
+        let found = world.dps.certificate(SUBSCRIPTION, RESOURCE_GROUP, PROVISIONING_SERVICE, name);
         let found = found.expect("it was uploaded");
         json!({
             "properties": {

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::fold;
+use super::case::fold;
 
 /// What a member has to be. The names, and the members they come with, are those of the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use time::macros::format_description;
 
 use crate::exchange::{self, Response};
 use crate::guid::guid;
-use crate::world::TENANT;
+use crate::names::TENANT;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]

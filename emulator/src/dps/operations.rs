@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use crate::arm::answers::{self, Problem};
-use crate::arm::route::InstanceId;
-use crate::exchange::{self, Request, Response};
+use crate::arm::{ArmProblem, Visit, is_since_2025};
+use crate::context::Context;
+use crate::dps::instance::InstanceId;
+use crate::exchange::{self, Response};
 use crate::guid::guid;
 use crate::stored;
 
@@ -50,14 +51,14 @@ impl Operations {
         &mut self,
         instance: &InstanceId,
         location: &str,
-        request: &Request,
+        visit: &Visit<'_>,
         ends: OffsetDateTime,
-        now: OffsetDateTime,
-        random: &mut fastrand::Rng,
+        context: &mut Context<'_>,
     ) -> Address {
+        let (now, random) = (context.now, &mut *context.random);
         let region = location.to_ascii_lowercase().replace(' ', "");
         let id = STANDARD.encode(format!("id=os_id_{};region={region}", guid(random)));
-        let since_2025 = answers::is_since_2025(now);
+        let since_2025 = is_since_2025(now);
         let parameters = since_2025.then(|| parameters(now, random));
         let path = if since_2025 {
             format!(
@@ -72,35 +73,31 @@ impl Operations {
         }
         self.0.push_back(Operation { id, parameters: parameters.clone(), ends });
         // The caller's own, which was checked before.
-        let api_version = exchange::query(request, "api-version").unwrap_or_default();
-        Address { path: format!("{}{path}", exchange::origin(request)), api_version, parameters }
+        let api_version = exchange::query(visit.request, "api-version").unwrap_or_default();
+        Address { path: format!("{}{path}", exchange::origin(visit.request)), api_version, parameters }
     }
 
     /// How far one is. Without `asyncinfo` there is nothing to read but the status and where it was asked.
     pub(crate) fn answer(
         &self,
         id: &str,
-        request: &Request,
+        visit: &Visit<'_>,
         now: OffsetDateTime,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ArmProblem> {
+        let request = visit.request;
         let query = request.uri().query().unwrap_or_default();
         let is_whole = |operation: &&Operation| {
             operation.parameters.as_deref().is_none_or(|parameters| query.ends_with(parameters))
         };
         let operation = self.0.iter().find(|operation| operation.id == id).filter(is_whole);
-        let operation = operation.ok_or_else(|| Problem::OperationNotFound(id.to_owned()))?;
+        let operation = operation.ok_or_else(|| ArmProblem::OperationNotFound(id.to_owned()))?;
         let is_over = operation.ends <= now;
         if exchange::query(request, "asyncinfo").is_some() {
             let status = if is_over { "Succeeded" } else { "Running" };
             return Ok(exchange::json(StatusCode::OK, &json!({"status": status})));
         }
         let mut response = exchange::empty(if is_over { StatusCode::OK } else { StatusCode::ACCEPTED });
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        answers::set(
-            response.headers_mut(),
-            header::LOCATION,
-            &format!("{}{target}", exchange::origin(request)),
-        );
+        visit.set_location_here(&mut response);
         Ok(response)
     }
 }
@@ -109,12 +106,12 @@ impl Address {
     /// The header that every one of these operations is answered with.
     pub(crate) fn set_async_operation(&self, response: &mut Response) {
         let name = HeaderName::from_static("azure-asyncoperation");
-        answers::set(response.headers_mut(), name, &self.url("&asyncinfo"));
+        exchange::set_header(response.headers_mut(), name, &self.url("&asyncinfo"));
     }
 
     /// The header that a deletion is answered with besides.
     pub(crate) fn set_location(&self, response: &mut Response) {
-        answers::set(response.headers_mut(), header::LOCATION, &self.url(""));
+        exchange::set_header(response.headers_mut(), header::LOCATION, &self.url(""));
     }
 
     fn url(&self, asyncinfo: &str) -> String {

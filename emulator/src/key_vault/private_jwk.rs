@@ -1,28 +1,22 @@
-//! Keys as JSON Web Keys, and which keys a vault keeps.
+//! Private keys as JSON Web Keys, and which keys a vault keeps.
 //!
 //! A private key comes in this form and never leaves in it.
 
-use openssl::bn::{BigNum, BigNumContext, BigNumRef};
+use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
-use openssl::pkey::{HasPublic, PKey, PKeyRef, Private};
+use openssl::pkey::{PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::refusal::Refusal;
 use crate::jose;
-
-const CURVES: [(Nid, &str); 4] = [
-    (Nid::X9_62_PRIME256V1, "P-256"),
-    (Nid::SECP256K1, "P-256K"),
-    (Nid::SECP384R1, "P-384"),
-    (Nid::SECP521R1, "P-521"),
-];
+use crate::jwk;
 
 /// Refuses what no vault keeps: RSA of any size and four curves are all there is.
 pub(super) fn check(key: &PKeyRef<Private>) -> Result<(), Refusal> {
-    let curve = key.ec_key().ok().and_then(|key| key.group().curve_name()).and_then(curve_name);
+    let curve = key.ec_key().ok().and_then(|key| key.group().curve_name()).and_then(jwk::curve_name);
     if key.rsa().is_ok() || curve.is_some() {
         Ok(())
     } else {
@@ -30,29 +24,11 @@ pub(super) fn check(key: &PKeyRef<Private>) -> Result<(), Refusal> {
     }
 }
 
-/// The public half of a key: `kty`, and the numbers in base64url.
-pub(crate) fn public_half<T: HasPublic>(key: &PKeyRef<T>) -> Result<Value, ErrorStack> {
-    if let Ok(rsa) = key.rsa() {
-        let number = |number: &BigNumRef| jose::base64url(number.to_vec());
-        return Ok(json!({ "kty": "RSA", "n": number(rsa.n()), "e": number(rsa.e()) }));
-    }
-    let key = key.ec_key()?;
-    let (group, width) = (key.group(), jose::field_width(key.group()));
-    let (mut x, mut y) = (BigNum::new()?, BigNum::new()?);
-    key.public_key().affine_coordinates(group, &mut x, &mut y, &mut *BigNumContext::new()?)?;
-    Ok(json!({
-        "kty": "EC",
-        "crv": group.curve_name().and_then(curve_name),
-        "x": jose::base64url(x.to_vec_padded(width)?),
-        "y": jose::base64url(y.to_vec_padded(width)?),
-    }))
-}
-
 /// The private key a request brings, after seeing to it that its numbers belong together.
-pub(super) fn private_key(jwk: &Value) -> Result<PKey<Private>, Refusal> {
-    let key = match jwk["kty"].as_str() {
-        Some("RSA") => rsa(jwk)?,
-        Some("EC") => elliptic(jwk)?,
+pub(super) fn private_key(key: &Value) -> Result<PKey<Private>, Refusal> {
+    let key = match key["kty"].as_str() {
+        Some("RSA") => rsa(key)?,
+        Some("EC") => elliptic(key)?,
         _ => return Err(Refusal::bad_parameter("Property 'key' is required: a JWK with kty RSA or EC.")),
     };
     key.ok_or_else(|| Refusal::bad_parameter("The numbers of the key do not belong together."))
@@ -60,20 +36,13 @@ pub(super) fn private_key(jwk: &Value) -> Result<PKey<Private>, Refusal> {
 
 /// The curve of this name.
 pub(super) fn curve(name: &str) -> Result<Nid, Refusal> {
-    CURVES
-        .into_iter()
-        .find_map(|(curve, known)| (known == name).then_some(curve))
-        .ok_or_else(|| Refusal::bad_parameter("crv must be P-256, P-256K, P-384 or P-521."))
+    jwk::curve(name).ok_or_else(|| Refusal::bad_parameter("crv must be P-256, P-256K, P-384 or P-521."))
 }
 
-fn curve_name(curve: Nid) -> Option<&'static str> {
-    CURVES.into_iter().find_map(|(known, name)| (known == curve).then_some(name))
-}
-
-fn rsa(jwk: &Value) -> Result<Option<PKey<Private>>, Refusal> {
-    let (n, e, d) = (number(jwk, "n")?, number(jwk, "e")?, number(jwk, "d")?);
-    let (p, q) = (number(jwk, "p")?, number(jwk, "q")?);
-    let (dp, dq, qi) = (number(jwk, "dp")?, number(jwk, "dq")?, number(jwk, "qi")?);
+fn rsa(key: &Value) -> Result<Option<PKey<Private>>, Refusal> {
+    let (n, e, d) = (number(key, "n")?, number(key, "e")?, number(key, "d")?);
+    let (p, q) = (number(key, "p")?, number(key, "q")?);
+    let (dp, dq, qi) = (number(key, "dp")?, number(key, "dq")?, number(key, "qi")?);
     let assemble = || -> Result<Option<PKey<Private>>, ErrorStack> {
         let key = Rsa::from_private_components(n, e, d, p, q, dp, dq, qi)?;
         if key.check_key()? { PKey::from_rsa(key).map(Some) } else { Ok(None) }
@@ -81,9 +50,9 @@ fn rsa(jwk: &Value) -> Result<Option<PKey<Private>>, Refusal> {
     Ok(assemble().unwrap_or_default())
 }
 
-fn elliptic(jwk: &Value) -> Result<Option<PKey<Private>>, Refusal> {
-    let curve = curve(jwk["crv"].as_str().unwrap_or_default())?;
-    let (x, y, d) = (number(jwk, "x")?, number(jwk, "y")?, number(jwk, "d")?);
+fn elliptic(key: &Value) -> Result<Option<PKey<Private>>, Refusal> {
+    let curve = curve(key["crv"].as_str().unwrap_or_default())?;
+    let (x, y, d) = (number(key, "x")?, number(key, "y")?, number(key, "d")?);
     let assemble = || -> Result<PKey<Private>, ErrorStack> {
         let group = EcGroup::from_curve_name(curve)?;
         let public = EcKey::from_public_key_affine_coordinates(&group, &x, &y)?;
@@ -94,8 +63,8 @@ fn elliptic(jwk: &Value) -> Result<Option<PKey<Private>>, Refusal> {
     Ok(assemble().ok())
 }
 
-fn number(jwk: &Value, member: &str) -> Result<BigNum, Refusal> {
-    jwk[member]
+fn number(key: &Value, member: &str) -> Result<BigNum, Refusal> {
+    key[member]
         .as_str()
         .and_then(jose::from_base64url)
         .and_then(|bytes| BigNum::from_slice(&bytes).ok())
@@ -105,8 +74,11 @@ fn number(jwk: &Value, member: &str) -> Result<BigNum, Refusal> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use serde_json::json;
+
     use super::super::testing::*;
     use super::*;
+    use crate::jwk::public_half;
 
     fn bytes(jwk: &Value, member: &str) -> Vec<u8> {
         jose::from_base64url(jwk[member].as_str().unwrap()).unwrap()

@@ -1,18 +1,24 @@
 //! What belongs to Azure Resource Manager itself: the tenant, subscriptions and resource groups. Only as much of them
-//! as a client needs to find its way to an instance.
+//! as a client needs to find its way to a provider's resource.
 
 use http::StatusCode;
 
-use crate::arm::answers::Problem;
+use crate::arm::bodies;
+use crate::arm::group::GroupId;
+use crate::arm::problem::{self, ArmProblem};
 use crate::arm::resources::Arm;
-use crate::arm::route::{GroupId, READ_GROUP, Target};
-use crate::arm::{Visit, bodies};
-use crate::exchange::{self, Response};
+use crate::arm::route::{READ_GROUP, Route, Target};
+use crate::exchange::{self, Request, Response};
 use crate::rbac::Rights;
 
-/// Answers what is above an instance.
-pub(super) fn answer(arm: &mut Arm, visit: &Visit<'_>, rights: Rights<'_>) -> Result<Response, Problem> {
-    let body = match (&visit.route.target, visit.route.method.as_str()) {
+/// Answers what is no provider's.
+pub(super) fn answer(
+    arm: &mut Arm,
+    route: &Route,
+    request: &Request,
+    rights: Rights<'_>,
+) -> Result<Response, ArmProblem> {
+    let body = match (&route.target, route.method.as_str()) {
         (Target::Tenants, "GET") => bodies::tenants(),
         (Target::Subscriptions, "GET") => {
             let seen = arm.subscriptions.iter().filter(|subscription| rights.reach(&subscription.path()));
@@ -25,17 +31,17 @@ pub(super) fn answer(arm: &mut Arm, visit: &Visit<'_>, rights: Rights<'_>) -> Re
             bodies::list(seen.map(|group| bodies::group(id, group)).collect())
         }
         (Target::ResourceGroup(id), "GET") => bodies::group(&id.subscription, arm.group(id)?),
-        (Target::ResourceGroup(id), "PUT") => return put_group(arm, visit, id),
-        _ => return Err(Problem::MethodNotAllowed(visit.route.method.clone())),
+        (Target::ResourceGroup(id), "PUT") => return put_group(arm, request, id),
+        _ => return Err(ArmProblem::MethodNotAllowed(route.method.clone())),
     };
     Ok(exchange::json(StatusCode::OK, &body))
 }
 
-fn put_group(arm: &mut Arm, visit: &Visit<'_>, id: &GroupId) -> Result<Response, Problem> {
-    let body = visit.json_body()?;
+fn put_group(arm: &mut Arm, request: &Request, id: &GroupId) -> Result<Response, ArmProblem> {
+    let body = problem::json_body(request)?;
     let location = body["location"].as_str().filter(|location| !location.is_empty());
-    let location = location.ok_or(Problem::LocationRequired)?;
-    let subscription = arm.subscription(&id.subscription)?;
+    let location = location.ok_or(ArmProblem::LocationRequired)?;
+    let subscription = arm.subscription_mut(&id.subscription)?;
     let (group, is_new) = subscription.group_or_new(&id.name, Some(location));
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(exchange::json(status, &bodies::group(&id.subscription, group)))
@@ -47,7 +53,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::dps::testing::{Client, instance};
-    use crate::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
+    use crate::names::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 
     fn names(list: &Value, member: &str) -> Vec<String> {
         let items = list["value"].as_array().unwrap().iter();
@@ -61,7 +67,7 @@ mod tests {
         let subscription = format!("/subscriptions/{SUBSCRIPTION}");
         let group = format!("{subscription}/resourceGroups/{RESOURCE_GROUP}");
         let type_ = "providers/Microsoft.Devices/provisioningServices";
-        assert_eq!(names(&get("/tenants"), "tenantId"), [crate::world::TENANT]);
+        assert_eq!(names(&get("/tenants"), "tenantId"), [crate::names::TENANT]);
         assert_eq!(names(&get("/subscriptions"), "id"), [subscription.as_str()]);
         assert_eq!(get(&subscription)["state"], "Enabled");
         assert_eq!(names(&get(&format!("{subscription}/resourcegroups")), "id"), [group.as_str()]);

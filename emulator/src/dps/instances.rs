@@ -5,95 +5,118 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
-use crate::arm::answers::Problem;
-use crate::arm::resources::{Arm, Phase, ResourceGroup};
-use crate::arm::route::{GroupId, InstanceId, READ_INSTANCE, Target};
-use crate::arm::{Visit, bodies};
+use crate::arm::{ArmProblem, Claim, GroupId, ResourceGroup, Visit};
+use crate::context::Context;
 use crate::dps::api_version::ApiVersion;
-use crate::dps::{self, Etag, IfMatch};
+use crate::dps::bodies;
+use crate::dps::etag::{Etag, IfMatch};
+use crate::dps::instance::{InstanceId, Phase, is_well_formed};
+use crate::dps::paths::{self, READ_INSTANCE};
+use crate::dps::problem::Problem;
+use crate::dps::state::Dps;
 use crate::exchange::{self, Response};
-use crate::rbac::Rights;
 
-/// Answers what is about instances, and not about their certificates.
-pub(super) fn answer(
-    arm: &mut Arm,
+/// Answers what is asked of a whole subscription.
+pub(super) fn answer_of_subscription(
+    dps: &mut Dps,
+    claim: &Claim,
+    subscription: &str,
     visit: &Visit<'_>,
-    version: ApiVersion,
-    rights: Rights<'_>,
-    random: &mut fastrand::Rng,
-) -> Result<Response, Problem> {
-    let now = visit.now;
-    let body = match (&visit.route.target, visit.route.method.as_str()) {
-        (Target::AllInstances(subscription), "GET") => {
-            let groups = arm.subscription(subscription)?.groups.iter();
-            let items = groups.flat_map(|group| seen(group, &group.id(subscription), rights, version, now));
-            bodies::list(items.collect())
+    context: &Context<'_>,
+) -> Result<Response, ArmProblem> {
+    let body = match (claim.path.pattern, claim.names.as_slice(), visit.method()) {
+        (paths::INSTANCES, [], "GET") => {
+            let groups = visit.groups(subscription)?.iter();
+            let items = groups.flat_map(|group| seen(dps, &group.id(subscription), visit, context));
+            json!({"value": items.collect::<Vec<_>>()})
         }
-        (Target::Instances(id), "GET") => bodies::list(seen(arm.group(id)?, id, rights, version, now)),
-        (Target::Instance(id), "GET") => bodies::instance(&id.group, arm.instance(id)?, version, now),
-        (Target::Instance(id), "PUT") => return put(arm, visit, id, random),
-        (Target::Instance(id), "PATCH") => return patch(arm, visit, id, version),
-        (Target::Instance(id), "DELETE") => return delete(arm, visit, id, random),
-        (Target::NameAvailability(_), "POST") => check_name(arm, visit)?,
-        (Target::OperationResult(id), "GET") => return arm.operations.answer(id, visit.request, now),
-        _ => return Err(Problem::MethodNotAllowed(visit.route.method.clone())),
+        (paths::NAME_AVAILABILITY, [], "POST") => check_name(dps, visit)?,
+        (paths::REGIONAL_OPERATION_RESULT, [_, id], "GET") => {
+            return dps.operations.answer(id, visit, context.now);
+        }
+        _ => return Err(visit.method_not_allowed()),
+    };
+    Ok(exchange::json(StatusCode::OK, &body))
+}
+
+/// Answers what is about instances of a resource group, and not about their certificates.
+pub(super) fn answer(
+    dps: &mut Dps,
+    claim: &Claim,
+    group: &GroupId,
+    visit: &Visit<'_>,
+    context: &mut Context<'_>,
+) -> Result<Response, ArmProblem> {
+    let id = |name: &String| InstanceId { group: group.clone(), name: name.clone() };
+    let body = match (claim.path.pattern, claim.names.as_slice(), visit.method()) {
+        (paths::INSTANCES, [], "GET") => {
+            visit.group(group)?;
+            json!({"value": seen(dps, group, visit, context)})
+        }
+        (paths::INSTANCE, [name], "GET") => {
+            visit.group(group)?;
+            let version = ApiVersion::new(visit.api_version);
+            bodies::instance(group, dps.instance(&id(name))?, version, context.now)
+        }
+        (paths::INSTANCE, [name], "PUT") => return put(dps, &id(name), visit, context),
+        (paths::INSTANCE, [name], "PATCH") => return patch(dps, &id(name), visit, context),
+        (paths::INSTANCE, [name], "DELETE") => return delete(dps, &id(name), visit, context),
+        (paths::OPERATION_RESULT, [_, id], "GET") => return dps.operations.answer(id, visit, context.now),
+        _ => return Err(visit.method_not_allowed()),
     };
     Ok(exchange::json(StatusCode::OK, &body))
 }
 
 /// The instances of a group that the caller may see.
-fn seen(
-    group: &ResourceGroup,
-    id: &GroupId,
-    rights: Rights<'_>,
-    version: ApiVersion,
-    now: OffsetDateTime,
-) -> Vec<Value> {
-    let seen = group.instances.iter().filter(|instance| {
-        let id = InstanceId { group: id.clone(), name: instance.name.clone() };
-        rights.allow(READ_INSTANCE, &id.path())
+fn seen(dps: &Dps, group: &GroupId, visit: &Visit<'_>, context: &Context<'_>) -> Vec<Value> {
+    let version = ApiVersion::new(visit.api_version);
+    let its = dps.instances.iter().filter(|instance| instance.group.is(group));
+    let seen = its.filter(|instance| {
+        let id = InstanceId { group: group.clone(), name: instance.name.clone() };
+        visit.rights.allow(READ_INSTANCE, &id.path())
     });
-    seen.map(|instance| bodies::instance(id, instance, version, now)).collect()
+    seen.map(|instance| bodies::instance(group, instance, version, context.now)).collect()
 }
 
 /// Makes or changes one. Either is answered with 201 before it is done, and with what was asked for.
 fn put(
-    arm: &mut Arm,
-    visit: &Visit<'_>,
+    dps: &mut Dps,
     id: &InstanceId,
-    random: &mut fastrand::Rng,
-) -> Result<Response, Problem> {
+    visit: &Visit<'_>,
+    context: &mut Context<'_>,
+) -> Result<Response, ArmProblem> {
     let body = visit.json_body()?;
     let location = body["location"].as_str().filter(|location| !location.is_empty());
-    let location = location.ok_or(Problem::LocationRequired)?;
-    let is_taken = arm.is_taken_elsewhere(id);
-    let (name_number, etag_number) = (arm.mint.count(), arm.mint.count());
-    let group = arm.group(&id.group)?;
-    match group.instance(&id.name) {
+    let location = location.ok_or(ArmProblem::LocationRequired)?;
+    let is_taken = dps.is_taken_elsewhere(id);
+    let (name_number, etag_number) = (dps.mint.count(), dps.mint.count());
+    let group: &ResourceGroup = visit.group(&id.group)?;
+    match dps.find(id) {
         Some(instance) if !same_location(&instance.location, location) => {
-            return Err(Problem::InvalidResourceLocation {
-                id: id.clone(),
+            return Err(ArmProblem::InvalidResourceLocation {
+                name: id.name.clone(),
+                group: id.group.clone(),
                 location: instance.location.clone(),
                 asked_for: location.to_owned(),
             });
         }
         Some(instance) => check_etag(visit, &body, &instance.etag())?,
-        None if !is_well_formed(&id.name) => return Err(dps::Problem::InvalidInstanceName.into()),
-        None if is_taken => return Err(dps::Problem::NameTaken(id.name.clone()).into()),
+        None if !is_well_formed(&id.name) => return Err(Problem::InvalidInstanceName.into()),
+        None if is_taken => return Err(Problem::NameTaken(id.name.clone()).into()),
         None => {}
     }
-    let (instance, is_new) = group.instance_or_new(&id.name, name_number);
+    let canonical = InstanceId { group: group.id(&id.group.subscription), name: id.name.clone() };
+    let (instance, is_new) = dps.instance_or_new(&canonical, location, name_number);
     let former_etag = (!is_new).then(|| instance.etag());
-    let ends = visit.now + visit.choices.provisioning;
+    let ends = context.now + context.choices.provisioning;
     instance.location = location.to_owned();
     instance.phase = Phase { ends, is_first: is_new };
     instance.etag_number = etag_number;
     instance.describe(&body);
     let answer = bodies::accepted_instance(&id.group, instance, &body, former_etag.as_ref());
     let location = instance.location.clone();
-    let address = arm.operations.begin(id, &location, visit.request, ends, visit.now, random);
+    let address = dps.operations.begin(id, &location, visit, ends, context);
     let mut response = exchange::json(StatusCode::CREATED, &answer);
     address.set_async_operation(&mut response);
     Ok(response)
@@ -101,33 +124,36 @@ fn put(
 
 /// Changes the tags of one, at once.
 fn patch(
-    arm: &mut Arm,
-    visit: &Visit<'_>,
+    dps: &mut Dps,
     id: &InstanceId,
-    version: ApiVersion,
-) -> Result<Response, Problem> {
+    visit: &Visit<'_>,
+    context: &Context<'_>,
+) -> Result<Response, ArmProblem> {
     let body = visit.json_body()?;
-    let etag_number = arm.mint.count();
-    let instance = arm.instance(id)?;
+    let etag_number = dps.mint.count();
+    visit.group(&id.group)?;
+    let instance = dps.instance(id)?;
     if let Some(tags) = body["tags"].as_object() {
         instance.tags = tags.clone();
     }
     instance.etag_number = etag_number;
-    Ok(exchange::json(StatusCode::OK, &bodies::instance(&id.group, instance, version, visit.now)))
+    let version = ApiVersion::new(visit.api_version);
+    Ok(exchange::json(StatusCode::OK, &bodies::instance(&id.group, instance, version, context.now)))
 }
 
 /// Deletes one with all it holds.
 fn delete(
-    arm: &mut Arm,
-    visit: &Visit<'_>,
+    dps: &mut Dps,
     id: &InstanceId,
-    random: &mut fastrand::Rng,
-) -> Result<Response, Problem> {
-    let Some(instance) = arm.group(&id.group)?.remove_instance(&id.name) else {
+    visit: &Visit<'_>,
+    context: &mut Context<'_>,
+) -> Result<Response, ArmProblem> {
+    visit.group(&id.group)?;
+    let Some(instance) = dps.remove(id) else {
         return Ok(exchange::empty(StatusCode::NO_CONTENT));
     };
-    let ends = visit.now + visit.choices.provisioning;
-    let address = arm.operations.begin(id, &instance.location, visit.request, ends, visit.now, random);
+    let ends = context.now + context.choices.provisioning;
+    let address = dps.operations.begin(id, &instance.location, visit, ends, context);
     let mut response = exchange::json(StatusCode::ACCEPTED, &Value::Null);
     address.set_async_operation(&mut response);
     address.set_location(&mut response);
@@ -135,16 +161,16 @@ fn delete(
 }
 
 /// Whether a new instance could have a name; names are unique in all of Azure.
-fn check_name(arm: &Arm, visit: &Visit<'_>) -> Result<Value, Problem> {
+fn check_name(dps: &Dps, visit: &Visit<'_>) -> Result<Value, ArmProblem> {
     let body = visit.json_body()?;
     let name = body["name"].as_str().unwrap_or_default();
-    let is_taken = arm.provisioning_services().any(|(.., instance)| instance.name.eq_ignore_ascii_case(name));
+    let is_taken = dps.instances.iter().any(|instance| instance.name.eq_ignore_ascii_case(name));
     // The reason of a name that can be had is recorded so.
     Ok(if !is_well_formed(name) {
-        let message = dps::Problem::InvalidInstanceName.to_string();
+        let message = Problem::InvalidInstanceName.to_string();
         json!({"nameAvailable": false, "reason": "Invalid", "message": message})
     } else if is_taken {
-        let message = dps::Problem::NameTaken(name.to_owned()).to_string();
+        let message = Problem::NameTaken(name.to_owned()).to_string();
         json!({"nameAvailable": false, "reason": "AlreadyExists", "message": message})
     } else {
         json!({"nameAvailable": true, "reason": "Invalid", "message": null})
@@ -152,27 +178,17 @@ fn check_name(arm: &Arm, visit: &Visit<'_>) -> Result<Value, Problem> {
 }
 
 /// Whoever names a state, in the header or the body, means that one.
-fn check_etag(visit: &Visit<'_>, body: &Value, current: &Etag) -> Result<(), Problem> {
+fn check_etag(visit: &Visit<'_>, body: &Value, current: &Etag) -> Result<(), ArmProblem> {
     let condition = IfMatch::of(visit.request);
     let in_header = condition == IfMatch::Absent || condition.admits(current);
     let in_body = body["etag"].as_str().is_none_or(|etag| etag == current.as_str());
-    if in_header && in_body { Ok(()) } else { Err(dps::Problem::InvalidEtag.into()) }
+    if in_header && in_body { Ok(()) } else { Err(Problem::InvalidEtag.into()) }
 }
 
 /// `East US` is `eastus`.
 fn same_location(one: &str, other: &str) -> bool {
     let bare = |name: &str| name.to_ascii_lowercase().replace(' ', "");
     bare(one) == bare(other)
-}
-
-/// The rule the service's own message states.
-pub(crate) fn is_well_formed(name: &str) -> bool {
-    let alphanumeric = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    (3..=50).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        && alphanumeric(name.bytes().next())
-        && alphanumeric(name.bytes().last())
-        && !name.eq_ignore_ascii_case("global")
 }
 
 #[cfg(test)]
@@ -184,7 +200,7 @@ mod tests {
     use time::macros::datetime;
 
     use crate::dps::testing::{Answer, Ca, Client, instance};
-    use crate::world::{PROVISIONING_SERVICE, SUBSCRIPTION};
+    use crate::names::{PROVISIONING_SERVICE, SUBSCRIPTION};
 
     fn path_of(name: &str) -> String {
         instance().replace(PROVISIONING_SERVICE, name)
@@ -298,7 +314,7 @@ mod tests {
             (datetime!(2025-11-07 21:24 UTC), "/locations/eastus/provisioningserviceoperationresults/"),
         ] {
             client.now = now;
-            client.world.arm.add_provisioning_service(SUBSCRIPTION, "iot-x509-demo-rg", PROVISIONING_SERVICE);
+            client.world.add_provisioning_service(SUBSCRIPTION, "iot-x509-demo-rg", PROVISIONING_SERVICE);
             let deleted = client.send("DELETE", &instance(), None, None);
             let address = deleted.headers["azure-asyncoperation"].to_str().unwrap().to_owned();
             assert!(address.contains(form), "{address}");
@@ -326,7 +342,7 @@ mod tests {
     #[test]
     fn a_name_follows_the_services_own_rule_and_is_had_once_in_all_of_azure() {
         let mut client = Client::new();
-        client.world.arm.add_provisioning_service("another", "rg", "taken-dps");
+        client.world.add_provisioning_service("another", "rg", "taken-dps");
         let check = format!(
             "/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Devices/checkProvisioningServiceNameAvailability"
         );
