@@ -14,10 +14,8 @@
 use crate::certificate_id::RegistryId;
 use crate::registry::Registered;
 use crate::thumbprint::Thumbprint;
+use crate::trust::CA_TAG;
 use crate::vault::{Found, KeyUse, ObjectId, Search, Sighting, Version};
-
-/// The tag on a secret that names, by thumbprint, the CA certificates whose key is in it.
-pub const CA_TAG: &str = "keyholder-ca";
 
 /// Why a verified certificate cannot be accounted for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

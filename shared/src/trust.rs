@@ -12,6 +12,9 @@ use crate::certificate_id::{self, InvalidId, RegistryId, folded_group};
 /// The tag on a vault's certificate or secret that holds its grant.
 pub const GRANT_TAG: &str = "keyholder";
 
+/// The tag on a secret that names, by thumbprint, the CA certificates whose key is in it.
+pub const CA_TAG: &str = "keyholder-ca";
+
 /// One entry of the allow-list: everything at or below an ARM id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {

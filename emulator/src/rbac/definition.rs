@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::role::{Permission, Role};
+use super::role::{Permission, Role, is_action};
 
 /// Why a text holds no role definition, and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -161,14 +161,6 @@ fn list(role: &str, entry: &Map<String, Value>, name: &str) -> Result<Vec<String
 
 fn is_list(key: &str) -> bool {
     LISTS.iter().any(|list| list.eq_ignore_ascii_case(key))
-}
-
-/// Whether a text names an action, or with stars several.
-pub(super) fn is_action(text: &str) -> bool {
-    let verb = text.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    let known = ["read", "write", "delete", "action"].contains(&verb.as_str()) || verb.contains('*');
-    let fit = |sign: char| sign.is_ascii_alphanumeric() || "./-_*".contains(sign);
-    known && text.chars().all(fit) && (text.contains('/') || text.starts_with('*'))
 }
 
 fn member<'o>(object: &'o Map<String, Value>, name: &str) -> Option<&'o Value> {

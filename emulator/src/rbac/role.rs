@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::is_action;
 use crate::stored;
 
 /// A role definition.
@@ -83,6 +82,14 @@ impl Permission {
         let matched = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, action));
         matched(granted) && !matched(except)
     }
+}
+
+/// Whether a text names an action, or with stars several.
+pub(super) fn is_action(text: &str) -> bool {
+    let verb = text.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let known = ["read", "write", "delete", "action"].contains(&verb.as_str()) || verb.contains('*');
+    let fit = |sign: char| sign.is_ascii_alphanumeric() || "./-_*".contains(sign);
+    known && text.chars().all(fit) && (text.contains('/') || text.starts_with('*'))
 }
 
 /// Without case, as Azure compares them.

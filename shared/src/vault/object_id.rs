@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::accounting::CA_TAG;
 use crate::error;
 use crate::fingerprint::{CERTIFICATE_TAG, Fingerprint};
-use crate::trust::GRANT_TAG;
+use crate::trust::{CA_TAG, GRANT_TAG};
 
 /// What kind of object it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
