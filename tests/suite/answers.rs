@@ -18,7 +18,7 @@ use rows::{Evidence, ROWS};
 const INTRODUCTION: &str = "\
 # What DPS answers, and how sure that is
 
-Each situation below is provoked by a test, which writes this page (`KEYHOLDER_REWRITE=1 cargo test -p keyholder-tests
+Each situation below is provoked by a test, which writes this page (`UPDATE_EXPECT=1 cargo test -p keyholder-tests
 --test suite answers` rewrites it) and fails when it says something else. The last column says why the emulator answers
 so:
 

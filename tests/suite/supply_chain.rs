@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::harness::programs::{HANDLER, result};
 
 fn repository() -> PathBuf {
@@ -54,7 +56,7 @@ fn loose(requirements: &str) -> Vec<&str> {
 #[test]
 fn build_tools_are_installed_by_hash() {
     for (file, by) in
-        [("infra/package/requirements.txt", "infra/README.md"), (".ci/tools.txt", ".ci/dependencies")]
+        [("infra/package/requirements.txt", "infra/package/build"), (".ci/tools.txt", ".ci/tools")]
     {
         let requirements = read(file);
         assert!(requirements.contains("=="), "{file}");
@@ -79,4 +81,29 @@ fn the_handler_says_which_openssl_it_runs_with() {
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let (_, openssl) = stdout.trim().split_once(", OpenSSL ").unwrap_or_else(|| panic!("{stdout}"));
     assert_eq!(Some(openssl), openssl::version::version().split(' ').nth(1));
+}
+
+/// A version of Rust, as manifests write it.
+fn rust(version: &str) -> Vec<u32> {
+    version.split('.').map(|part| part.parse().expect("a number")).collect()
+}
+
+#[test]
+fn no_dependency_asks_for_a_newer_rust_than_the_readme_promises() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked"])
+        .current_dir(repository())
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("the metadata is JSON");
+    let packages = metadata["packages"].as_array().expect("a list");
+    let asked: Vec<(&str, &str)> = packages
+        .iter()
+        .filter_map(|package| Some((package["name"].as_str()?, package["rust_version"].as_str()?)))
+        .collect();
+    let (_, promised) = asked.iter().find(|(name, _)| *name == "keyholder").expect("our own crate");
+    assert!(read("README.md").contains(&format!("You need Rust {promised} or newer")), "{promised}");
+    assert!(asked.len() > 200, "so many say which Rust they need: {}", asked.len());
+    let newer = asked.iter().filter(|(_, version)| rust(version) > [rust(promised), vec![0]].concat());
+    assert_eq!(newer.collect::<Vec<_>>(), [] as [&(&str, &str); 0]);
 }

@@ -161,7 +161,6 @@ fn operation_id(name: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use axum::body::Body;
     use tower::ServiceExt;
@@ -169,21 +168,11 @@ mod tests {
     use super::*;
     use crate::{Emulator, World};
 
-    /// Rewritten by: UPDATE_GOLDEN=1 cargo test -p keyholder-emulator openapi
+    /// Written anew by `UPDATE_EXPECT=1 cargo test -p keyholder-emulator openapi`.
     #[test]
     fn the_copy_in_the_docs_is_this_document() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
-        let document = format!("{:#}\n", document());
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&file, &document).unwrap();
-        }
-        let copy = std::fs::read_to_string(&file).unwrap_or_default();
-        let differing = document.lines().zip(copy.lines()).find(|(made, kept)| made != kept);
-        assert!(
-            document == copy,
-            "the contract has changed, first here: {differing:#?}; if that is meant: \
-             UPDATE_GOLDEN=1 cargo test -p keyholder-emulator openapi"
-        );
+        let copy = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        expect_test::expect_file![copy].assert_eq(&format!("{:#}\n", document()));
     }
 
     /// Every value under a key with this name.

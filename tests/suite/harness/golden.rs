@@ -1,24 +1,14 @@
 //! Texts that others read, kept in `tests/golden`: a change to one shows in review.
 //!
-//! `KEYHOLDER_REWRITE_GOLDEN=1 cargo test -p keyholder-tests --test suite` writes them anew.
+//! `UPDATE_EXPECT=1 cargo test -p keyholder-tests --test suite` writes them anew.
 
-use std::env;
-use std::fs;
 use std::path::Path;
+
+use expect_test::expect_file;
 
 /// Holds a text to the file of this name.
 pub(crate) fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
-    if env::var_os("KEYHOLDER_REWRITE_GOLDEN").is_some() {
-        fs::create_dir_all(path.parent().expect("it is in a folder")).unwrap();
-        fs::write(&path, text).unwrap();
-    }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == text,
-        "{} is not what is printed. If it should be: KEYHOLDER_REWRITE_GOLDEN=1\n--- kept\n{kept}\n--- printed\n{text}",
-        path.display()
-    );
+    expect_file![Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)].assert_eq(text);
 }
 
 /// A text without what differs from run to run: ports, thumbprints, versions of vault objects, and moments, which are

@@ -1,7 +1,7 @@
 //! `docs/coverage.md`, written from the journals: which operations official clients drive, which recorded traffic is
 //! replayed against, and which only tests of this repository use.
 //!
-//! A page that is not what the journals say is a failure. `KEYHOLDER_REWRITE=1` in the environment rewrites it; that
+//! A page that is not what the journals say is a failure. `UPDATE_EXPECT=1` in the environment rewrites it; that
 //! needs the clients.
 
 use std::collections::HashSet;
@@ -36,7 +36,7 @@ A test writes this page from the journals of its runs, and fails when the page i
 
 ```sh
 tests/clients/install
-KEYHOLDER_REWRITE=1 cargo test -p keyholder-tests --test suite coverage
+UPDATE_EXPECT=1 cargo test -p keyholder-tests --test suite coverage
 ```
 
 ";

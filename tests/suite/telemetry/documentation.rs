@@ -1,4 +1,4 @@
-//! The tables of `docs/telemetry.md` are made from the code. `REWRITE=1` writes them anew.
+//! The tables of `docs/telemetry.md` are made from the code. `UPDATE_EXPECT=1` writes them anew.
 
 use std::fmt::Write as _;
 
@@ -6,26 +6,18 @@ use keyholder::telemetry::fields::{CONTEXT, EVENTS, FIELDS};
 use keyholder::telemetry::metrics::METRICS;
 
 use super::queries::PAGE;
-
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/telemetry.md");
+use crate::harness::page;
 
 #[test]
 fn the_documentation_has_every_event_field_and_metric_and_no_other() {
-    let mut page = PAGE.to_owned();
+    let mut text = PAGE.to_owned();
     for (name, table) in [("events", events()), ("fields", fields()), ("metrics", metrics())] {
         let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
-        let from = page.find(&begin).expect("the page marks where it begins") + begin.len();
-        let to = page.find(&end).expect("the page marks where it ends");
-        page.replace_range(from..to, &table);
+        let from = text.find(&begin).expect("the page marks where it begins") + begin.len();
+        let to = text.find(&end).expect("the page marks where it ends");
+        text.replace_range(from..to, &table);
     }
-    if std::env::var_os("REWRITE").is_some() {
-        std::fs::write(PATH, &page).expect("the page can be written");
-        return;
-    }
-    assert!(
-        page == PAGE,
-        "docs/telemetry.md is stale; REWRITE=1 cargo test --workspace documentation writes it anew"
-    );
+    page::hold("docs/telemetry.md", &text);
 }
 
 #[test]
