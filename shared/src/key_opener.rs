@@ -27,7 +27,6 @@ mod parent;
 
 pub use child::run_if_asked;
 use frame::{Opened, Signed, ToSign};
-pub(crate) use limits::PROCESSOR_SECONDS;
 use parent::KeyProcess;
 
 /// How many keys are open at once. Each is a process of some MiB, and may compute for some seconds.

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::ca::{CaCertificate, SignatureAlgorithm};
-use crate::key_opener::PROCESSOR_SECONDS;
 use crate::proof::RawSignature;
 use crate::thumbprint::Thumbprint;
 
@@ -25,6 +24,9 @@ mod sealed;
 
 /// The longest value, in bytes. Key Vault takes 25,600.
 const LONGEST: usize = 32 * 1024;
+/// The processor time that reading and using a key may take, in seconds. Whatever the secret asks for, its process is
+/// ended then.
+pub(crate) const PROCESSOR_SECONDS: u64 = 5;
 /// OpenSSL's reason (`EVP_R_UNSUPPORTED_ALGORITHM` of its algorithm fetch) for a cipher it has only in its
 /// legacy provider.
 const UNSUPPORTED: &str = "unsupported";

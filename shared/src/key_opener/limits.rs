@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+#[cfg(unix)]
+use crate::pulled_key::PROCESSOR_SECONDS;
+
 /// How long its parent waits for an answer; a machine may be busy with other things.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// The processor time it may use, in seconds. Whatever the secret asks for, it is ended then.
-pub(crate) const PROCESSOR_SECONDS: u64 = 5;
 /// Its address space in bytes. The program and its libraries are mapped into some tens of MiB of it.
 #[cfg(unix)]
 const ADDRESS_SPACE: u64 = 512 << 20;

@@ -4,6 +4,7 @@ use openssl::x509::X509;
 
 use super::*;
 use crate::ca::SignatureAlgorithm;
+use crate::pulled_key::PROCESSOR_SECONDS;
 use crate::testing::{self, P256};
 
 fn secret() -> (CaCertificate, String) {
