@@ -251,6 +251,7 @@ impl Emulator {
         self.0.connections.load(Ordering::Relaxed)
     }
 
+    #[cfg(feature = "tls")]
     pub(crate) fn connected(&self) {
         self.0.connections.fetch_add(1, Ordering::Relaxed);
     }
