@@ -20,11 +20,11 @@ use keyholder::{CertificateId, Outcome, Settings, http_client};
 use keyholder_emulator::authority::Authority;
 use keyholder_emulator::journal::Entry;
 use keyholder_emulator::key_vault::{Import, NewSecret, Stamp};
-use keyholder_emulator::local_azure::certificate_id;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::reply::Reply;
 use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
 use keyholder_emulator::{Emulator, World};
+use keyholder_emulator_local::local_azure::certificate_id;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 

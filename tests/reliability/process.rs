@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use keyholder_emulator::client::Client;
 use keyholder_emulator::event_grid::Filter;
-use keyholder_emulator::functions_host::App;
-use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id};
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 use keyholder_emulator::{Emulator, World};
+use keyholder_emulator_local::client::Client;
+use keyholder_emulator_local::functions_host::App;
+use keyholder_emulator_local::local_azure::{LocalAzure, Options, Ports, certificate_id};
 use serde_json::Value;
 
 use crate::cloud::{CA, ask, upload_of};

@@ -1,7 +1,7 @@
 //! Four handler processes, each under a Functions host of its own, and deliveries that any of them may get.
 
 use futures::future::join_all;
-use keyholder_emulator::functions_host::{App, FunctionsHost};
+use keyholder_emulator_local::functions_host::{App, FunctionsHost};
 use reqwest::Client;
 use tokio::net::TcpListener;
 

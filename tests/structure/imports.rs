@@ -22,8 +22,13 @@ pub(crate) struct Import(Vec<String>);
 
 impl Import {
     /// The top-level module it leads to.
-    pub(crate) fn room(&self) -> &str {
+    fn room(&self) -> &str {
         self.0.first().map_or("", String::as_str)
+    }
+
+    /// Whether it leads into this module.
+    pub(crate) fn is_in(&self, module: &str) -> bool {
+        is_in(&self.to_string(), module)
     }
 }
 

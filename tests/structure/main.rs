@@ -15,70 +15,45 @@ use std::process::Command;
 use imports::Crate;
 use serde_json::Value;
 
-/// The services of the emulator.
+/// The emulated services: the library that a test of a stranger depends on.
+const LIBRARY: &str = "emulator/services/src/lib.rs";
+/// What runs beside them on one machine.
+const LOCAL: &str = "emulator/local/src/lib.rs";
 const SERVICES: [&str; 5] = ["arm", "dps", "event_grid", "identity", "key_vault"];
-/// What steers the emulator.
-const STEERING: [&str; 6] = ["choices", "clock", "faults", "journal", "operation", "stopwatch"];
-/// What serves it.
-const DOORS: [&str; 3] = ["listener", "mock", "tls"];
 /// What a door may know: the emulator, and what requests and replies are.
-const HANDED_TO_DOORS: [&str; 5] = ["authority", "exact_sleep", "exchange", "reply", "running"];
-/// All that has to do with none of the tools and hosts, and is to be a crate of its own.
-const LIBRARY: [&str; 22] = [
-    "access",
-    "arm",
-    "callers",
-    "change",
-    "choices",
-    "clock",
-    "context",
-    "dps",
-    "event_grid",
-    "exchange",
-    "faults",
-    "guid",
-    "identity",
-    "jose",
-    "journal",
-    "jwk",
-    "key_vault",
-    "names",
-    "operation",
-    "rbac",
-    "running",
-    "world",
-];
+const HANDED_TO_DOORS: [&str; 3] = ["emulator", "ground::exchange", "ground::reply"];
 
-fn emulator() -> Crate {
-    Crate::read("emulator/src/lib.rs")
+fn library() -> Crate {
+    Crate::read(LIBRARY)
 }
 
 #[test]
 fn no_import_ring_is_left_in_the_emulator() {
-    assert_eq!(rings::of(&emulator()), Vec::<String>::new());
+    for root in [LIBRARY, LOCAL, "emulator/bench/src/lib.rs"] {
+        assert_eq!(rings::of(&Crate::read(root)), Vec::<String>::new(), "{root}");
+    }
 }
 
 /// A room is a module of the crate's root with all that is below it.
 #[test]
 fn no_import_ring_is_left_between_the_rooms_of_any_crate() {
-    for root in ["shared/src/lib.rs", "functions/src/lib.rs", "emulator/src/lib.rs"] {
+    for root in ["shared/src/lib.rs", "functions/src/lib.rs", LIBRARY, LOCAL, "emulator/bench/src/lib.rs"] {
         assert_eq!(rings::between_rooms(&Crate::read(root)), Vec::<String>::new(), "{root}");
     }
 }
 
 #[test]
 fn no_service_names_the_world_another_service_or_a_clock() {
-    let emulator = emulator();
+    let library = library();
     for service in SERVICES {
-        for (file, import) in emulator.imports_of(service) {
+        for (file, import) in library.imports_of(service) {
             let others = SERVICES.into_iter().filter(|other| *other != service);
             // A provider is written for the gateway, which knows none by name.
             let forbidden = others.filter(|other| (service, *other) != ("dps", "arm"));
-            let mut forbidden = forbidden.chain(["world", "running", "clock"]);
-            let room = import.room();
-            assert!(!forbidden.any(|room_| room_ == room), "{file} imports {import}");
+            let mut forbidden = forbidden.chain(["world", "emulator", "doors", "steering::clock"]);
+            assert!(!forbidden.any(|room| import.is_in(room)), "{file} imports {import}");
         }
-        for (file, text) in emulator.text_of(service) {
+        for (file, text) in library.text_of(service) {
             for clock in ["Instant::now", "SystemTime::now", "now_utc", "now_local"] {
                 assert!(!text.contains(clock), "{file} reads a clock: {clock}");
             }
@@ -88,75 +63,107 @@ fn no_service_names_the_world_another_service_or_a_clock() {
 
 #[test]
 fn steering_knows_operations_and_no_service() {
-    let emulator = emulator();
-    for room in STEERING {
-        for (file, import) in emulator.imports_of(room) {
-            let service = SERVICES.contains(&import.room()) || import.room() == "world";
-            assert!(!service, "{file} imports {import}");
-        }
-    }
+    stands_on("steering", &["ground", "names"]);
 }
 
 #[test]
 fn a_door_serves_what_it_is_handed() {
-    let emulator = emulator();
-    for door in DOORS {
-        for (file, import) in emulator.imports_of(door) {
-            let may = import.room() == door || HANDED_TO_DOORS.contains(&import.room());
-            assert!(may, "{file} imports {import}");
-        }
-    }
+    stands_on("doors", &HANDED_TO_DOORS);
 }
 
 #[test]
-fn the_emulated_services_need_neither_the_product_nor_a_tool() {
-    let emulator = emulator();
-    for room in LIBRARY {
-        for (file, import) in emulator.imports_of(room) {
-            let known = LIBRARY.contains(&import.room())
-                || ["hidden", "moment", "reply", "service", "span", "stored", "stopwatch"]
-                    .contains(&import.room());
-            assert!(known, "{file} imports {import}");
-        }
-        for (file, text) in emulator.text_of(room) {
-            for foreign in
-                ["keyholder::", "keyholder_functions::", "axum::", "clap::", "reqwest::", "wiremock::"]
-            {
-                let whole = |at: usize| {
-                    !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
-                };
-                let uses = text.match_indices(foreign).any(|(at, _)| whole(at));
-                assert!(!uses, "{file} uses {foreign}");
-            }
-        }
+fn the_ground_stands_on_nothing() {
+    stands_on("ground", &[]);
+}
+
+/// Holds a room to what it may import.
+fn stands_on(room: &str, allowed: &[&str]) {
+    let library = library();
+    assert!(!library.text_of(room).is_empty(), "there is no {room}");
+    for (file, import) in library.imports_of(room) {
+        assert!(allowed.iter().any(|allowed| import.is_in(allowed)), "{file} imports {import}");
     }
 }
 
 #[test]
 fn packages_depend_one_way() {
+    let packages = packages();
+    let arrows = arrows(&packages);
+    for (from, to) in [
+        ("keyholder", "keyholder-functions"),
+        ("keyholder", "keyholder-emulator"),
+        ("keyholder", "keyholder-emulator-local"),
+        ("keyholder-functions", "keyholder-emulator"),
+        ("keyholder-functions", "keyholder-emulator-local"),
+        ("keyholder-emulator-local", "keyholder-bench"),
+    ] {
+        assert!(!arrows.contains(&(from, to)), "{from} depends on {to}");
+    }
+    assert!(arrows.contains(&("keyholder-functions", "keyholder")), "{arrows:?}");
+    assert!(arrows.contains(&("keyholder-emulator-local", "keyholder-emulator")), "{arrows:?}");
+}
+
+#[test]
+fn the_emulated_services_need_neither_the_product_nor_a_tool() {
+    let packages = packages();
+    let names: BTreeSet<&str> = packages.iter().map(name).collect();
+    let library = packages.iter().find(|package| name(package) == "keyholder-emulator").unwrap();
+    let needed = library["dependencies"].as_array().unwrap().iter();
+    let needed: Vec<&Value> = needed.filter(|dependency| dependency["kind"] != "dev").collect();
+    assert!(needed.len() > 10, "{needed:?}");
+    for dependency in needed {
+        let needed = name(dependency);
+        assert!(!names.contains(needed), "the services depend on {needed}");
+        assert!(!["clap", "reqwest"].contains(&needed), "the services depend on {needed}");
+        assert!(needed != "axum" || dependency["optional"] == true, "the services always depend on {needed}");
+    }
+}
+
+/// Every package that is built for a test which depends on the emulator alone, the test's own among them.
+#[test]
+fn a_test_of_a_stranger_costs_at_most_125_packages() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--package", "keyholder-stranger", "--edges", "normal,build,dev", "--prefix", "none"])
+        .args(["--no-dedupe", "--offline", "--locked"])
+        .current_dir(imports::workspace())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let packages: BTreeSet<&str> = tree.lines().collect();
+    assert!(tree.contains("keyholder-emulator v"), "{tree}");
+    for tool in ["axum", "clap", "reqwest", "keyholder", "keyholder-functions", "keyholder-emulator-local"] {
+        let built = packages.iter().find(|package| package.starts_with(&format!("{tool} v")));
+        assert_eq!(built, None);
+    }
+    assert!(packages.len() <= 125, "{}: {packages:#?}", packages.len());
+}
+
+/// The packages of this workspace.
+fn packages() -> Vec<Value> {
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(imports::workspace())
         .output()
         .unwrap();
     let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let names: BTreeSet<&str> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+fn name(of: &Value) -> &str {
+    of["name"].as_str().unwrap()
+}
+
+/// Which package of this workspace needs which.
+fn arrows(packages: &[Value]) -> BTreeSet<(&str, &str)> {
+    let names: BTreeSet<&str> = packages.iter().map(name).collect();
     let mut arrows = BTreeSet::new();
     for package in packages {
         for dependency in package["dependencies"].as_array().unwrap() {
-            let to = dependency["name"].as_str().unwrap();
-            if dependency["kind"].is_null() && names.contains(to) {
-                arrows.insert((package["name"].as_str().unwrap(), to));
+            if dependency["kind"].is_null() && names.contains(name(dependency)) {
+                arrows.insert((name(package), name(dependency)));
             }
         }
     }
-    for (from, to) in [
-        ("keyholder", "keyholder-functions"),
-        ("keyholder", "keyholder-emulator"),
-        ("keyholder-functions", "keyholder-emulator"),
-    ] {
-        assert!(!arrows.contains(&(from, to)), "{from} depends on {to}");
-    }
-    assert!(arrows.contains(&("keyholder-functions", "keyholder")), "{arrows:?}");
+    arrows
 }

@@ -4,10 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyholder_emulator::faults::{Calls, Effect};
-use keyholder_emulator::functions_host::{Level, Line};
-use keyholder_emulator::local_azure::certificate_id;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION};
+use keyholder_emulator_local::functions_host::{Level, Line};
+use keyholder_emulator_local::local_azure::certificate_id;
 use openssl::sha::sha256;
 
 use crate::harness::GRANT;

@@ -13,7 +13,7 @@ use url::Url;
 use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{Cloud, options};
-use keyholder_emulator::local_azure::certificate_id;
+use keyholder_emulator_local::local_azure::certificate_id;
 
 const DPS: &str = "api-version=2022-12-12";
 const KV: &str = "api-version=2025-07-01";

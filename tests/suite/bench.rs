@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use crate::harness::installed::{Clients, Missing, vaults_are_found};
-use crate::harness::programs::{EMULATOR, HANDLER, program, result};
+use crate::harness::programs::{BENCH, HANDLER, program, result};
 
 /// The sections that a benchmark printed, by name.
 fn measured(arguments: &[&str]) -> Value {
-    let mut bench = program(EMULATOR);
+    let mut bench = program(BENCH);
     // Some of what it runs is found there.
     bench.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-    let output = bench.arg("bench").args(arguments).args(["-o", "json"]).output().unwrap();
+    let output = bench.args(arguments).args(["-o", "json"]).output().unwrap();
     let (code, stdout, stderr) = result(&output);
     assert_eq!(code, Some(0), "{stderr}");
     let report: Value = serde_json::from_str(&stdout).expect("it is JSON");

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use keyholder_emulator::faults::{Calls, Effect};
-use keyholder_emulator::local_azure::Options;
 use keyholder_emulator::operation::Operation;
+use keyholder_emulator_local::local_azure::Options;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use url::Url;

@@ -1,10 +1,10 @@
 //! The demo, and what it says when what it tells is not so. A demo that cannot fail shows nothing.
 
-use keyholder_emulator::demo::{self, DemoError};
 use keyholder_emulator::faults::{Calls, Effect, Fault};
-use keyholder_emulator::functions_host::App;
-use keyholder_emulator::local_azure::{LocalAzure, Options};
 use keyholder_emulator::operation::Operation;
+use keyholder_emulator_local::demo::{self, DemoError};
+use keyholder_emulator_local::functions_host::App;
+use keyholder_emulator_local::local_azure::{LocalAzure, Options};
 
 use crate::harness::cloud;
 use crate::harness::programs;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use keyholder_emulator::event_grid::{Provisioning, Schema, Subscription, SubscriptionName};
 use keyholder_emulator::faults::Calls;
-use keyholder_emulator::local_azure::Options;
 use keyholder_emulator::operation::Operation;
+use keyholder_emulator_local::local_azure::Options;
 use serde_json::{Value, json};
 use url::Url;
 

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use keyholder_emulator::client::Answer;
 use keyholder_emulator::faults::{Calls, Effect};
 use keyholder_emulator::operation::Operation;
+use keyholder_emulator_local::client::Answer;
 
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::Cloud;

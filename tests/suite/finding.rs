@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use keyholder_emulator::World;
 use keyholder_emulator::key_vault::{Import, Stamp};
-use keyholder_emulator::local_azure::Options;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::VAULT;
+use keyholder_emulator_local::local_azure::Options;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};

@@ -8,12 +8,13 @@ use azure_core::http::{ClientOptions, Transport};
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyholder_emulator::World;
 use keyholder_emulator::identity::{CLIENT_ID, OPERATOR_CLIENT_ID, OPERATOR_SECRET, Principal};
 use keyholder_emulator::names::{ENTRA_ID, MANAGED_IDENTITY};
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::rbac::{Rbac, Scope};
 use keyholder_emulator::world::TENANT;
-use keyholder_emulator::{World, app_roles};
+use keyholder_emulator_local::app_roles;
 
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{Cloud, options};

@@ -54,7 +54,10 @@ async fn what_is_no_upload_is_taken_and_costs_no_call() {
         ("an upload of nothing", changed("/subject", json!("plant-ca")), "not understood: "),
         (
             "an id that leaves its registry",
-            changed("/subject", json!(keyholder_emulator::local_azure::certificate_id("..%2F..%2Fother"))),
+            changed(
+                "/subject",
+                json!(keyholder_emulator_local::local_azure::certificate_id("..%2F..%2Fother")),
+            ),
             "not understood: ",
         ),
         ("two ids", changed("/data/resourceUri", json!("/subscriptions/other")), "not understood: "),

@@ -1,9 +1,9 @@
 //! The two locks: without the app's owner nothing is even asked, without the CA's owner nothing is signed.
 
-use keyholder_emulator::functions_host::Level;
 use keyholder_emulator::key_vault::Changes;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION, VAULT};
+use keyholder_emulator_local::functions_host::Level;
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
 

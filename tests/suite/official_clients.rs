@@ -14,9 +14,9 @@ use std::sync::LazyLock;
 
 use keyholder_emulator::World;
 use keyholder_emulator::journal::Entry;
-use keyholder_emulator::local_azure::Options;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::VAULT;
+use keyholder_emulator_local::local_azure::Options;
 
 use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use flate2::bufread::DeflateDecoder;
 use keyholder::{Settings, config};
-use keyholder_emulator::local_azure::{LocalAzure, Options, Ports};
+use keyholder_emulator_local::local_azure::{LocalAzure, Options, Ports};
 use keyholder_package::cold_start::{self, ColdStart};
 use keyholder_package::notices::{self, NOTICES};
 use keyholder_package::sbom::{self, SBOM};

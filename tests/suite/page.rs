@@ -38,7 +38,7 @@ async fn the_page_shows_many_certificates() {
 }
 
 /// A world in which sweeps do not come between the clicks, and keys may be pulled.
-fn page_options() -> keyholder_emulator::local_azure::Options {
+fn page_options() -> keyholder_emulator_local::local_azure::Options {
     let mut options = cloud::options();
     options.app_settings.push(("KEYHOLDER_KEY_ACCESS".to_owned(), "read-secret".to_owned()));
     options

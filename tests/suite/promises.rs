@@ -8,10 +8,11 @@ const SECURITY: &str = include_str!("../../SECURITY.md");
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 
 /// Where tests are, and what their modules' names begin with.
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 6] = [
     ("shared/src", ""),
     ("functions/src", ""),
-    ("emulator/src", ""),
+    ("emulator/services/src", ""),
+    ("emulator/local/src", ""),
     ("tests/suite", "suite::"),
     ("tests/reliability", "reliability::"),
 ];
@@ -44,7 +45,7 @@ fn every_invariant_is_held_by_files_that_exist() {
     let mut rows = 0;
     for row in rows_of(invariants) {
         for file in row[2..].iter().flat_map(|cell| quoted(cell)).filter(|file| file.contains(['.', '/'])) {
-            let folders = ["", "shared/src", "emulator/src", "tests/reliability"];
+            let folders = ["", "shared/src", "emulator/services/src", "tests/reliability"];
             let exists = folders.iter().any(|folder| root().join(folder).join(file).exists());
             assert!(exists, "there is no {file}, which is to hold {row:?}");
         }

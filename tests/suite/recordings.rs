@@ -106,7 +106,8 @@ async fn quoted_errors_are_read_whichever_service_they_come_from() {
     let mut bodies = Vec::new();
     collect(&quoted, &mut bodies);
     assert!(bodies.len() > 10, "the file holds the errors that were found: {}", bodies.len());
-    let id = CertificateId::parse(&keyholder_emulator::local_azure::certificate_id("plant-ca")).unwrap();
+    let id =
+        CertificateId::parse(&keyholder_emulator_local::local_azure::certificate_id("plant-ca")).unwrap();
     for (status, body) in bodies.iter().filter(|(status, _)| !matches!(status, 404 | 412)) {
         let server = MockServer::start().await;
         let answer = ResponseTemplate::new(*status).set_body_json(body);

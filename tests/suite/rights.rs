@@ -2,10 +2,10 @@
 //! in the service's own words, and the person keeps all rights.
 
 use keyholder_emulator::World;
-use keyholder_emulator::functions_host::Line;
 use keyholder_emulator::identity::Principal;
 use keyholder_emulator::rbac::{Rbac, Role, Scope};
 use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION, VAULT};
+use keyholder_emulator_local::functions_host::Line;
 
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{Cloud, options};

@@ -5,14 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use keyholder::permissions;
+use keyholder_emulator::World;
 use keyholder_emulator::faults::{Calls, Effect};
 use keyholder_emulator::identity::Principal;
 use keyholder_emulator::key_vault::Changes;
-use keyholder_emulator::local_azure::certificate_id;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::rbac::Role;
 use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION, VAULT};
-use keyholder_emulator::{World, app_roles};
+use keyholder_emulator_local::app_roles;
+use keyholder_emulator_local::local_azure::certificate_id;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use keyholder_emulator::faults::Calls;
-use keyholder_emulator::local_azure::Options;
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{RESOURCE_GROUP, SUBSCRIPTION};
+use keyholder_emulator_local::local_azure::Options;
 
 use crate::harness::authority::{Authority, Family};
 use crate::harness::cloud::{self, Cloud};

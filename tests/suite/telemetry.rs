@@ -134,7 +134,7 @@ async fn a_run_can_be_followed_from_the_event_to_its_outcome() {
 
 #[tokio::test]
 async fn errors_go_to_stderr_and_everything_else_to_stdout() {
-    use keyholder_emulator::functions_host::{Level, Source};
+    use keyholder_emulator_local::functions_host::{Level, Source};
     let cloud = eventful().await;
     let (log, _) = cloud.azure().functions_host().follow();
     for line in log.iter().filter(|line| line.source == Source::Handler) {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use keyholder_emulator::faults::Calls;
-use keyholder_emulator::functions_host::{Level, Source};
 use keyholder_emulator::operation::Operation;
+use keyholder_emulator_local::functions_host::{Level, Source};
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
 use serde_json::{Value, json};

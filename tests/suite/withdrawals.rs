@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use keyholder_emulator::functions_host::Level;
 use keyholder_emulator::key_vault::{Changes, NewSecret, Stamp};
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::VAULT;
+use keyholder_emulator_local::functions_host::Level;
 
 use crate::harness::GRANT;
 use crate::harness::authority::{Authority, Family};

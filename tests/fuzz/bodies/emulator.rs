@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use keyholder_emulator::authority::Authority;
-use keyholder_emulator::control::{ClockChange, Snapshot};
 use keyholder_emulator::event_grid::{ArmOperation, Attempt, Scope, Subscription};
 use keyholder_emulator::key_vault::{Import, NewSecret, Stamp};
 use keyholder_emulator::world::{SUBSCRIPTION, VAULT};
 use keyholder_emulator::{Emulator, World};
+use keyholder_emulator_local::control::{ClockChange, Control, Snapshot};
 use serde_json::Value;
 
 /// The snapshot of an emulator with something in it, which changes are made to.
@@ -33,7 +33,7 @@ static LIVED_IN: LazyLock<Value> = LazyLock::new(|| {
         world.event_grid.settle(due.remove(0), Attempt::Answered(http::StatusCode::BAD_REQUEST), now);
         world.event_grid.settle(due.remove(0), Attempt::TimedOut, now);
     });
-    serde_json::to_value(emulator.control().snapshot()).expect("a snapshot is JSON")
+    serde_json::to_value(Control::of(&emulator).snapshot()).expect("a snapshot is JSON")
 });
 
 fn upload() -> ArmOperation<'static> {
@@ -54,7 +54,7 @@ pub fn snapshot(data: &[u8]) {
     let document = if let Value::Array(changes) = document { changed(changes) } else { document };
     let Ok(snapshot) = serde_json::from_value::<Snapshot>(document) else { return };
     let emulator = Emulator::new(World::empty(1));
-    let control = emulator.control();
+    let control = Control::of(&emulator);
     if let Err(refused) = control.restore(snapshot) {
         return super::assert_fits_a_log(&refused.to_string(), super::SENTENCE);
     }

@@ -9,15 +9,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use keyholder_emulator::client::Client;
 use keyholder_emulator::dps::Certificate;
 use keyholder_emulator::faults::{Calls, Effect, Fault};
-use keyholder_emulator::functions_host::{App, Level, Line, Source};
 use keyholder_emulator::journal::Entry;
-use keyholder_emulator::local_azure::{LocalAzure, Options, Ports, certificate_id};
 use keyholder_emulator::operation::Operation;
 use keyholder_emulator::world::{PROVISIONING_SERVICE, RESOURCE_GROUP, SUBSCRIPTION};
 use keyholder_emulator::{Emulator, World};
+use keyholder_emulator_local::client::Client;
+use keyholder_emulator_local::functions_host::{App, Level, Line, Source};
+use keyholder_emulator_local::local_azure::{LocalAzure, Options, Ports, certificate_id};
 use serde_json::{Value, json};
 use url::Url;
 

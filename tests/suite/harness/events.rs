@@ -1,6 +1,6 @@
 //! Events as Azure writes them, from the documented samples.
 
-use keyholder_emulator::local_azure::certificate_id;
+use keyholder_emulator_local::local_azure::certificate_id;
 use serde_json::Value;
 use url::Url;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keyholder_emulator::World;
 use keyholder_emulator::event_grid::{Provisioning, Schema, SubscriptionName};
-use keyholder_emulator::lambda::{Lambda, Options};
+use keyholder_emulator_local::lambda::{Lambda, Options};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};

@@ -10,6 +10,8 @@ pub(crate) const KEYHOLDER: &str = env!("CARGO_BIN_EXE_keyholder-under-test");
 pub(crate) const LAMBDA: &str = env!("CARGO_BIN_EXE_lambda-under-test");
 /// The emulator's command line.
 pub(crate) const EMULATOR: &str = env!("CARGO_BIN_EXE_emulator-under-test");
+/// The benchmarks.
+pub(crate) const BENCH: &str = env!("CARGO_BIN_EXE_bench-under-test");
 
 /// A program that inherits nothing, so that whatever is set on this machine has no say.
 pub(crate) fn program(path: &str) -> Command {

@@ -8,9 +8,9 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 
-use keyholder_emulator::local_azure::Options;
 use keyholder_emulator::mock;
 use keyholder_emulator::tls::ServerIdentity;
+use keyholder_emulator_local::local_azure::Options;
 use openssl::ssl::{Ssl, SslAcceptor};
 use tempfile::NamedTempFile;
 use tokio::net::{TcpListener, TcpStream};

@@ -1,0 +1,4 @@
+//! Who calls, and which roles they have.
+
+pub(crate) mod callers;
+pub mod rbac;
