@@ -9,7 +9,6 @@
 //! This crate knows neither HTTP servers nor the emulator.
 
 pub mod accounting;
-mod ahead;
 pub mod azure;
 pub mod bearer;
 pub mod built_in;
@@ -27,6 +26,7 @@ pub mod leaf_key;
 pub mod limits;
 pub mod outcome;
 pub mod permissions;
+mod prefetch;
 pub mod proof;
 pub mod pulled_key;
 pub mod reason;

@@ -1,10 +1,10 @@
 //! Verifies uploaded certificates: within one deadline each, one run at a time for the same certificate, and
 //! so many at once that the process stays small.
 
-mod course;
 mod issuer;
+pub mod preview;
 mod run;
-pub mod survey;
+mod run_record;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -27,8 +27,8 @@ use crate::single_flight::SingleFlight;
 use crate::thumbprint::Thumbprint;
 use crate::trust::Registries;
 use crate::vault::Vault;
-use course::Course;
-pub(crate) use course::milliseconds;
+use run_record::Course;
+pub(crate) use run_record::milliseconds;
 
 /// How many proofs of its own a process remembers, to account for them without asking the vaults.
 const REMEMBERED: usize = 1024;

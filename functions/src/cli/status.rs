@@ -1,7 +1,7 @@
 //! `keyholder status`: what is there, and what would become of it.
 
 use keyholder::registry::ListedCertificate;
-use keyholder::verifier::survey::{Foresight, Survey, Surveyed};
+use keyholder::verifier::preview::{Foresight, Survey, Surveyed};
 use keyholder::{RegistryId, Settings};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;

@@ -7,15 +7,15 @@ use tokio::time::Instant;
 use tracing::{Instrument, info, warn};
 
 use super::Verifier;
-use super::course::{Course, Step, milliseconds};
 use super::issuer::{Unbelieved, issuer};
-use crate::ahead::Ahead;
+use super::run_record::{Course, Step, milliseconds};
 use crate::ca::CaCertificate;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::key_opener::KeyError;
 use crate::outcome::{Denial, Failure, Outcome, Trouble};
+use crate::prefetch::Ahead;
 use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::reason::Reason;
 use crate::registry::{Challenge, Registered, Registry};
