@@ -9,7 +9,7 @@ use futures::future::join_all;
 use keyholder::Verifier;
 use keyholder::error::quoted;
 use keyholder::event::{Notice, Upload};
-use keyholder::reason::{Answer, Reason};
+use keyholder::reason::{DeliveryAnswer, Reason};
 use keyholder::registry::Registry;
 use keyholder::vault::Vault;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -43,11 +43,11 @@ pub(crate) struct Desk<R, V> {
 /// What became of events: some lines about it, and what their caller is told.
 pub(crate) struct Handled {
     pub(crate) lines: Vec<String>,
-    pub(crate) answer: Answer,
+    pub(crate) answer: DeliveryAnswer,
 }
 
 /// The HTTP status of an answer.
-pub(crate) fn status(answer: Answer) -> StatusCode {
+pub(crate) fn status(answer: DeliveryAnswer) -> StatusCode {
     StatusCode::from_u16(answer.status()).expect("the table holds statuses of HTTP")
 }
 
@@ -74,11 +74,12 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
         let (uploads, tally) = self.admit(events);
         tally.log();
         let runs = uploads.into_iter().map(|admitted| self.run(admitted));
-        let (mut lines, mut answers): (Vec<String>, Vec<Answer>) = join_all(runs).await.into_iter().unzip();
+        let (mut lines, mut answers): (Vec<String>, Vec<DeliveryAnswer>) =
+            join_all(runs).await.into_iter().unzip();
         lines.extend(tally.lines());
         answers.push(tally.answer());
         bound(&mut lines);
-        Handled { lines, answer: answers.into_iter().max().unwrap_or(Answer::Done) }
+        Handled { lines, answer: answers.into_iter().max().unwrap_or(DeliveryAnswer::Done) }
     }
 
     /// Tells the uploads that are worked on from everything else.
@@ -111,7 +112,7 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
         (admitted, tally)
     }
 
-    async fn run(&self, Admitted { id, upload, place }: Admitted) -> (String, Answer) {
+    async fn run(&self, Admitted { id, upload, place }: Admitted) -> (String, DeliveryAnswer) {
         let ended = verify(self.verifier.clone(), upload).instrument(info_span!("event", eventId = id)).await;
         drop(place);
         ended
@@ -121,7 +122,7 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
 async fn verify<R: Registry + 'static, V: Vault + 'static>(
     verifier: Arc<Verifier<R, V>>,
     upload: Upload,
-) -> (String, Answer) {
+) -> (String, DeliveryAnswer) {
     let id = upload.id.clone();
     match apart(async move { verifier.verify(&upload).await }).await {
         Ok(outcome) => (format!("{id}: {}", outcome.summary()), outcome.reason().answer()),

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use keyholder::Verifier;
-use keyholder::reason::Answer;
+use keyholder::reason::DeliveryAnswer;
 use keyholder::registry::Registry;
 use keyholder::vault::Vault;
 use serde_json::{Value, json};
@@ -71,8 +71,10 @@ async fn verify_on_upload<R: Registry + 'static, V: Vault + 'static>(
         };
         let Handled { lines, answer } = routes.desk.handle(events).await;
         match answer {
-            Answer::DeliverAgain => refusal(deliveries::status(answer), &lines.join("; ")),
-            Answer::Done | Answer::Loud => Json(envelope::answer(&lines)).into_response(),
+            DeliveryAnswer::Retry => refusal(deliveries::status(answer), &lines.join("; ")),
+            DeliveryAnswer::Done | DeliveryAnswer::NeedsAction => {
+                Json(envelope::answer(&lines)).into_response()
+            }
         }
     };
     Invocation::begin("VerifyOnUpload", &headers).run(answer).await

@@ -81,7 +81,7 @@ resource failures 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
           query: '''
 traces
 | extend line = parse_json(message)
-| where line.event == "verification.ended" and line.answer == "loud"
+| where line.event == "verification.ended" and line.answer == "needs-action"
 | where line.outcome !in ("registry-not-served", "no-grant", "verified-without-proof")
 | project certificate = tostring(line.certificateId), outcome = tostring(line.outcome)
 '''

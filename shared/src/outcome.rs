@@ -48,7 +48,7 @@ pub enum Outcome {
     /// A person has to do something first.
     Failed(Failure),
     /// Something was busy or away; the same event, delivered again, may succeed.
-    TryAgain(Trouble),
+    TryAgain(TemporaryFailure),
 }
 
 /// Which lock was closed.
@@ -172,7 +172,7 @@ pub enum Failure {
 
 /// What kept a run from its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum TemporaryFailure {
     /// A peer was busy or away, more often than one run waits for.
     #[error("{0}")]
     Unavailable(CallError),
@@ -218,7 +218,7 @@ impl Outcome {
             Outcome::Denied(Denial::NotGranted { .. }) => Reason::NoGrant,
             Outcome::Denied(Denial::CertificateNotNamed { .. }) => Reason::CertificateNotNamed,
             Outcome::Failed(failure) => failure.reason(),
-            Outcome::TryAgain(trouble) => trouble.reason(),
+            Outcome::TryAgain(failure) => failure.reason(),
         }
     }
 }
@@ -278,7 +278,7 @@ impl Outcome {
         match self {
             Outcome::Denied(denial) => denial.to_string(),
             Outcome::Failed(failure) => failure.to_string(),
-            Outcome::TryAgain(trouble) => trouble.to_string(),
+            Outcome::TryAgain(failure) => failure.to_string(),
             Outcome::VerifiedWithoutProof { certificate, thumbprint, why } => format!(
                 "{certificate} with thumbprint {thumbprint} is verified, and neither a proof by this app nor a granted CA in \
                  a vault accounts for it; {why}"
@@ -399,14 +399,14 @@ impl Failure {
     }
 }
 
-impl Trouble {
+impl TemporaryFailure {
     fn reason(&self) -> Reason {
         match self {
-            Trouble::Unavailable(error) => error.reason(),
-            Trouble::Contended { .. } => Reason::Contended,
-            Trouble::Deadline { .. } => Reason::Deadline,
-            Trouble::Overloaded { .. } => Reason::Overloaded,
-            Trouble::Broken { .. } => Reason::Broken,
+            TemporaryFailure::Unavailable(error) => error.reason(),
+            TemporaryFailure::Contended { .. } => Reason::Contended,
+            TemporaryFailure::Deadline { .. } => Reason::Deadline,
+            TemporaryFailure::Overloaded { .. } => Reason::Overloaded,
+            TemporaryFailure::Broken { .. } => Reason::Broken,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::outcome::Outcome;
-use crate::reason::{Answer, Reason};
+use crate::reason::{DeliveryAnswer, Reason};
 use crate::registry::{Listed, ListedCertificate, Registry};
 use crate::telemetry::metrics;
 use crate::vault::Vault;
@@ -79,7 +79,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         report.ended = ended;
         report.unproven = checked.unproven;
         report.left += checked.left;
-        report.unread.extend(checked.trouble);
+        report.unread.extend(checked.error);
         report.log(begun);
         report
     }
@@ -184,7 +184,7 @@ impl Report {
     fn log(&self, begun: Instant) {
         self.log_unproven();
         let denied = |reason| matches!(reason, Reason::RegistryNotServed | Reason::NoGrant);
-        let done = |reason: Reason| reason.answer() == Answer::Done;
+        let done = |reason: Reason| reason.answer() == DeliveryAnswer::Done;
         let unread: Vec<String> = self.unread.iter().map(ToString::to_string).collect();
         macro_rules! line {
             ($level:ident) => {
@@ -213,7 +213,7 @@ impl Report {
 
     /// Whether a person should look at it.
     pub fn is_loud(&self) -> bool {
-        let quiet = self.ended.iter().all(|(_, outcome)| outcome.reason().answer() == Answer::Done);
+        let quiet = self.ended.iter().all(|(_, outcome)| outcome.reason().answer() == DeliveryAnswer::Done);
         !(quiet && self.unproven.is_empty() && self.unread.is_empty() && self.left == 0)
     }
 }

@@ -14,7 +14,7 @@ use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::etag::Etag;
 use crate::event::Upload;
-use crate::outcome::{Denial, Failure, Outcome, Trouble};
+use crate::outcome::{Denial, Failure, Outcome, TemporaryFailure};
 use crate::proof::Proof;
 use crate::registry::{Challenge, Registered};
 use crate::thumbprint::Thumbprint;
@@ -26,7 +26,7 @@ use crate::verification_code::VerificationCode;
 /// delivery.
 pub const MAX_LOOKS: u32 = 8;
 /// How often one run is put off by a peer that is busy or away.
-pub const MAX_TROUBLES: u32 = 3;
+pub const MAX_TEMPORARY_FAILURES: u32 = 3;
 
 /// What one run remembers between its steps.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Verification {
     looks: u32,
     /// How often somebody else wrote between a look and a write of ours.
     changes: u32,
-    troubles: u32,
+    temporary_failures: u32,
     /// The CA, once found: it need not be searched again while the thumbprint stays.
     found: Option<(Thumbprint, Allowed)>,
     /// The entry of the allow-list that serves its registry.
@@ -62,7 +62,7 @@ pub enum Next {
     Look,
     /// Let the peer recover, or whoever was quicker finish; then look.
     Wait {
-        /// Counts from 1, lost races and troubles each for themselves.
+        /// Counts from 1, lost races and temporary failures each on their own.
         nth: u32,
         /// How long the peer asked for.
         at_least: Option<Duration>,
@@ -95,7 +95,7 @@ impl Verification {
             id: upload.id,
             looks: 0,
             changes: 0,
-            troubles: 0,
+            temporary_failures: 0,
             found: None,
             served_by: String::new(),
             handed_in: None,
@@ -227,17 +227,21 @@ impl Verification {
                 self.handed_in = None;
                 Next::Wait { nth: self.changes, at_least: None, error }
             }
-            CallError::Unavailable { retry_after, .. } if self.troubles < MAX_TROUBLES => {
-                self.troubles += 1;
-                Next::Wait { nth: self.troubles, at_least: retry_after, error }
+            CallError::Unavailable { retry_after, .. }
+                if self.temporary_failures < MAX_TEMPORARY_FAILURES =>
+            {
+                self.temporary_failures += 1;
+                Next::Wait { nth: self.temporary_failures, at_least: retry_after, error }
             }
-            CallError::Unavailable { .. } => Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error))),
+            CallError::Unavailable { .. } => {
+                Next::Finish(Outcome::TryAgain(TemporaryFailure::Unavailable(error)))
+            }
             CallError::Refused { .. } => Next::Finish(Outcome::Failed(Failure::Refused(error))),
         }
     }
 
-    fn contended(&self) -> Trouble {
-        Trouble::Contended { certificate: self.id.clone(), looks: MAX_LOOKS }
+    fn contended(&self) -> TemporaryFailure {
+        TemporaryFailure::Contended { certificate: self.id.clone(), looks: MAX_LOOKS }
     }
 
     /// Whether something accounts for a certificate that is verified.

@@ -21,7 +21,7 @@ use crate::certificate_id::CertificateId;
 use crate::event::Upload;
 use crate::leaf_key::LeafKeys;
 pub use crate::limits::Limits;
-use crate::outcome::{Outcome, Trouble};
+use crate::outcome::{Outcome, TemporaryFailure};
 use crate::registry::Registry;
 use crate::single_flight::SingleFlight;
 use crate::thumbprint::Thumbprint;
@@ -110,17 +110,18 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     }
 
     async fn verify_once(&self, upload: &Upload) -> Arc<Outcome> {
-        let try_again = |trouble| Arc::new(Outcome::TryAgain(trouble));
+        let try_again = |failure| Arc::new(Outcome::TryAgain(failure));
         let certificate = || upload.id.clone();
         let mut course = Course::begin();
         let Ok(_place) = self.places.try_acquire() else {
-            let outcome = try_again(Trouble::Overloaded { certificate: certificate() });
+            let outcome = try_again(TemporaryFailure::Overloaded { certificate: certificate() });
             course.close(&outcome);
             return outcome;
         };
         let deadline = Instant::now() + self.limits.deadline;
-        let too_late =
-            || try_again(Trouble::Deadline { certificate: certificate(), limit: self.limits.deadline });
+        let too_late = || {
+            try_again(TemporaryFailure::Deadline { certificate: certificate(), limit: self.limits.deadline })
+        };
         let on_course = &mut course;
         let run = self.flights.run(&upload.id, || async move {
             on_course.led = true;
@@ -137,7 +138,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     self.remember(&upload.id, &outcome);
                     Arc::new(outcome)
                 }
-                Err(_) => try_again(Trouble::Broken { certificate: certificate() }),
+                Err(_) => try_again(TemporaryFailure::Broken { certificate: certificate() }),
             }
         });
         let outcome = timeout_at(deadline, run).await.unwrap_or_else(|_| too_late());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use keyholder::config::Identity;
 use keyholder::error;
-use keyholder::reason::{Answer, Reason};
+use keyholder::reason::{DeliveryAnswer, Reason};
 
 use super::output::hint;
 
@@ -59,9 +59,9 @@ impl From<Reason> for Exit {
                 | Reason::Firewall,
                 _,
             ) => Exit::Denied,
-            (_, Answer::Done) => Exit::Done,
-            (_, Answer::Loud) => Exit::Failed,
-            (_, Answer::DeliverAgain) => Exit::TryAgain,
+            (_, DeliveryAnswer::Done) => Exit::Done,
+            (_, DeliveryAnswer::NeedsAction) => Exit::Failed,
+            (_, DeliveryAnswer::Retry) => Exit::TryAgain,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use keyholder::CertificateId;
-use keyholder::reason::Answer;
+use keyholder::reason::DeliveryAnswer;
 use tracing::{error, info, info_span, warn};
 
 /// Why an event is not worked on.
@@ -102,12 +102,12 @@ impl Tally {
     }
 
     /// What their caller is told.
-    pub(super) fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> DeliveryAnswer {
         let answers = self.kinds.keys().map(|kind| match kind {
-            Kind::Ignored | Kind::Repeated => Answer::Done,
-            Kind::Unreadable | Kind::NotServed => Answer::Loud,
-            Kind::PutOff => Answer::DeliverAgain,
+            Kind::Ignored | Kind::Repeated => DeliveryAnswer::Done,
+            Kind::Unreadable | Kind::NotServed => DeliveryAnswer::NeedsAction,
+            Kind::PutOff => DeliveryAnswer::Retry,
         });
-        answers.max().unwrap_or(Answer::Done)
+        answers.max().unwrap_or(DeliveryAnswer::Done)
     }
 }

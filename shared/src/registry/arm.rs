@@ -26,7 +26,7 @@ use crate::trust::Scope;
 pub const API_VERSION: &str = "2022-12-12";
 
 /// The name of a certificate that nobody has.
-const NOBODY_S: &str = "keyholder-doctor-asks-whether-it-may";
+const PROBE_CERTIFICATE_NAME: &str = "keyholder-doctor-asks-whether-it-may";
 
 /// More pages than the instances of a subscription can fill.
 pub(crate) const MAX_PAGES: usize = 100;
@@ -40,7 +40,7 @@ pub struct Arm {
     audience: String,
 }
 
-struct Answer {
+struct ArmAnswer {
     status: StatusCode,
     retry_after: Option<String>,
     body: Vec<u8>,
@@ -70,7 +70,7 @@ impl Arm {
         path: &str,
         etag: Option<&Etag>,
         body: Option<Value>,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<ArmAnswer, CallError> {
         let token = self.token().await?;
         let url = if path.starts_with('/') { self.url(path) } else { self.next_page(call, path)? };
         let mut request = Request::new(url, method);
@@ -96,7 +96,7 @@ impl Arm {
         let response = self.client.execute_request(&request).await.map_err(unavailable)?;
         let (status, headers, body) = response.deconstruct();
         let retry_after = headers.get_optional_str(&RETRY_AFTER).map(str::to_owned);
-        Ok(Answer { status, retry_after, body: body.collect().await.map_err(unavailable)?.to_vec() })
+        Ok(ArmAnswer { status, retry_after, body: body.collect().await.map_err(unavailable)?.to_vec() })
     }
 }
 
@@ -148,9 +148,9 @@ impl Arm {
     /// Whether a write is allowed in a registry. It is tried on a certificate that does not exist, in a state that no
     /// certificate has: Azure Resource Manager asks for the right first, and after that there is nothing to write to.
     pub async fn may(&self, registry: &RegistryId, write: Write) -> Result<(), CallError> {
-        let id = CertificateId::parse(&format!("{registry}/certificates/{NOBODY_S}"));
+        let id = CertificateId::parse(&format!("{registry}/certificates/{PROBE_CERTIFICATE_NAME}"));
         let id = id.expect("a registry's id with a name makes a certificate's id");
-        let etag = Etag::parse(NOBODY_S).expect("the constant is one");
+        let etag = Etag::parse(PROBE_CERTIFICATE_NAME).expect("the constant is one");
         let (action, call, body) = match write {
             Write::GenerateVerificationCode => ("generateVerificationCode", "asking for codes", None),
             Write::Verify => ("verify", "handing in proofs", Some(json!({ "certificate": "" }))),
@@ -215,9 +215,9 @@ impl Registry for Arm {
     }
 }
 
-impl Answer {
+impl ArmAnswer {
     /// A certificate that is gone when we write to it has been deleted in between.
-    fn vanished(self, call: &str) -> Result<Answer, CallError> {
+    fn vanished(self, call: &str) -> Result<ArmAnswer, CallError> {
         match self.status {
             StatusCode::NotFound => Err(CallError::Changed { call: call.to_owned() }),
             _ => Ok(self),

@@ -38,7 +38,7 @@ pub(super) struct Checked {
     /// Those that could not be looked for, or that there was no time for.
     pub(super) left: usize,
     /// Why one of them could not.
-    pub(super) trouble: Option<CallError>,
+    pub(super) error: Option<CallError>,
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
@@ -59,7 +59,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     checked.left -= 1;
                     checked.unproven.push(Unproven { listed, why });
                 }
-                Err(error) => _ = checked.trouble.get_or_insert(error),
+                Err(error) => _ = checked.error.get_or_insert(error),
             }
         }
         checked

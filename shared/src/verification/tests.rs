@@ -229,13 +229,13 @@ fn a_registry_that_calls_everything_changed_is_left_to_the_next_delivery() {
         assert!(matches!(next, Next::Wait { nth, .. } if nth == expected), "{next:?}");
     }
     let next = run.failed(changed());
-    assert!(matches!(next, Next::Finish(Outcome::TryAgain(Trouble::Contended { .. }))), "{next:?}");
+    assert!(matches!(next, Next::Finish(Outcome::TryAgain(TemporaryFailure::Contended { .. }))), "{next:?}");
 }
 
 #[test]
 fn trouble_is_waited_out_a_few_times_and_then_left_to_the_next_delivery() {
     let mut run = run();
-    for expected in 1..=MAX_TROUBLES {
+    for expected in 1..=MAX_TEMPORARY_FAILURES {
         let next = run.failed(unavailable(Some(7)));
         let Next::Wait { nth, at_least, .. } = next else { panic!("{next:?}") };
         assert_eq!((nth, at_least), (expected, Some(Duration::from_secs(7))));

@@ -7,7 +7,7 @@ use super::Verifier;
 use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::CallError;
 use crate::event::Upload;
-use crate::outcome::{Outcome, Trouble};
+use crate::outcome::{Outcome, TemporaryFailure};
 use crate::registry::{Listed, ListedCertificate, Registry};
 use crate::vault::{ObjectId, Vault, Wanted};
 use crate::verification::{Next, Verification};
@@ -94,7 +94,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 }
                 // Whoever looks can look again.
                 Next::Wait { error, .. } => {
-                    return Foresight::Ends(Outcome::TryAgain(Trouble::Unavailable(error)));
+                    return Foresight::Ends(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
                 }
                 Next::Finish(outcome) => return Foresight::Ends(outcome),
                 Next::Prove { .. } | Next::HandIn(..) => {

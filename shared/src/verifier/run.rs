@@ -14,7 +14,7 @@ use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::key_opener::KeyError;
-use crate::outcome::{Denial, Failure, Outcome, Trouble};
+use crate::outcome::{Denial, Failure, Outcome, TemporaryFailure};
 use crate::prefetch::Ahead;
 use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::reason::Reason;
@@ -29,7 +29,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest of all, unless the peer asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long before a signature the grant may have been read. A run without trouble is quicker; one that had to wait
+/// How long before a signature the grant may have been read. A run without a temporary failure is quicker; one that had to wait
 /// reads it again, because its owner may have withdrawn it meanwhile.
 const GRANT_GOOD_FOR: Duration = Duration::from_secs(2);
 
@@ -103,7 +103,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             Next::Wait { nth, at_least, error } => {
                 let pause = pause(nth, at_least);
                 if pause >= deadline.saturating_duration_since(Instant::now()) {
-                    return Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error)));
+                    return Next::Finish(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
                 }
                 metrics::retried(course.stuck_at(), error.reason());
                 warn!(

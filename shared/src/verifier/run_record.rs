@@ -9,7 +9,7 @@ use tracing::{Span, error, info, info_span, warn};
 
 use crate::certificate_id::CertificateId;
 use crate::outcome::Outcome;
-use crate::reason::Answer;
+use crate::reason::DeliveryAnswer;
 use crate::registry::Registered;
 use crate::telemetry::metrics;
 use crate::thumbprint::Thumbprint;
@@ -159,9 +159,9 @@ impl Course {
             };
         }
         match reason.answer() {
-            Answer::Done => line!(info),
-            Answer::Loud => line!(error),
-            Answer::DeliverAgain => line!(warn),
+            DeliveryAnswer::Done => line!(info),
+            DeliveryAnswer::NeedsAction => line!(error),
+            DeliveryAnswer::Retry => line!(warn),
         }
     }
 

@@ -9,7 +9,7 @@ use openssl::pkey::{PKey, Private};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::survey::Foresight;
+use super::preview::Foresight;
 use super::*;
 use crate::ca::CaCertificate;
 use crate::certificate_id::RegistryId;
@@ -46,9 +46,9 @@ struct State {
     hangs: bool,
     looks: u32,
     /// How many seconds the second look is throttled for.
-    troubles_later: u64,
+    failures_later: u64,
     /// How the next looks fail.
-    troubles: VecDeque<CallError>,
+    temporary_failures: VecDeque<CallError>,
     /// How long each call is under way.
     latency: Duration,
 }
@@ -104,21 +104,21 @@ impl Registry for &OneCertificate {
     }
 
     async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {
-        let (hangs, trouble) = {
+        let (hangs, failure) = {
             let mut state = self.state.lock().expect("no test panics while holding it");
             state.looks += 1;
-            if state.troubles_later > 0 && state.looks == 2 {
-                let trouble = throttled(state.troubles_later);
-                state.troubles.push_back(trouble);
+            if state.failures_later > 0 && state.looks == 2 {
+                let failure = throttled(state.failures_later);
+                state.temporary_failures.push_back(failure);
             }
-            (state.hangs, state.troubles.pop_front())
+            (state.hangs, state.temporary_failures.pop_front())
         };
         self.travel().await;
         if hangs {
             std::future::pending::<()>().await;
         }
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         let state = self.state.lock().expect("no test panics while holding it");
         Ok(Some(self.registered(&state)))
@@ -380,7 +380,8 @@ async fn a_peer_that_asks_to_be_left_alone_is() {
         ("longer than any clock goes", u64::MAX, false),
     ];
     for (name, seconds, waited_for) in rows {
-        let (registry, vault) = peers(State { troubles: [throttled(seconds)].into(), ..State::default() });
+        let (registry, vault) =
+            peers(State { temporary_failures: [throttled(seconds)].into(), ..State::default() });
         let begun = Instant::now();
         let outcome = verify(&registry, &vault).await;
         let reason = if waited_for { Reason::Verified } else { Reason::Throttled };
@@ -425,7 +426,11 @@ async fn more_than_may_run_at_once_wait_their_turn_inside_the_deadline() {
     let begun = Instant::now();
     let uploads: Vec<Upload> = (0..10).map(|number| upload(&format!("ca-{number}"))).collect();
     let outcomes = futures::future::join_all(uploads.iter().map(|upload| verifier.verify(upload))).await;
-    assert!(outcomes.iter().all(|outcome| matches!(**outcome, Outcome::TryAgain(Trouble::Deadline { .. }))));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(**outcome, Outcome::TryAgain(TemporaryFailure::Deadline { .. })))
+    );
     assert_eq!(begun.elapsed(), limits.deadline);
     assert_eq!(registry.looks(), 2, "the others never got a turn");
 }
@@ -482,7 +487,7 @@ async fn what_was_proven_here_or_by_hand_is_accounted_for_without_a_look_into_th
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_is_withdrawn_while_a_run_waits_is_noticed_before_the_signature() {
     // The look that follows the search is throttled for longer than a grant is good for.
-    let (registry, vault) = peers(State { intruders: 1, troubles_later: 3, ..State::default() });
+    let (registry, vault) = peers(State { intruders: 1, failures_later: 3, ..State::default() });
     let verifier = verifier(&registry, &vault);
     let withdrawal = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -524,7 +529,7 @@ async fn a_survey_says_what_would_become_of_each_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_survey_sees_the_locks_and_does_not_wait() {
-    let (registry, vault) = peers(State { troubles: [throttled(60)].into(), ..State::default() });
+    let (registry, vault) = peers(State { temporary_failures: [throttled(60)].into(), ..State::default() });
     let served = verifier(&registry, &vault);
     let other = Registries::parse(&RESOURCE_GROUP.replace("/rg", "/other")).expect("well-formed");
     let elsewhere = Verifier::new(&registry, &vault, other, Limits::default());
