@@ -44,14 +44,14 @@ pub fn start_logging(settings: &Settings) -> Result<(), String> {
 
 /// The custom handler's routes, over a verifier that is wired to Azure as the settings say.
 pub fn custom_handler(settings: &Settings) -> Result<Router, StartError> {
-    let verifier = verifier(settings, &http_client::build_beside())?;
+    let verifier = verifier(settings, &http_client::build_in_background())?;
     Ok(warming_up(routes::router(verifier.clone()), verifier))
 }
 
 /// The webhook's. Its verifier prepares for its first run at once: where it runs, nobody asks first whether it is
 /// there.
 pub fn webhook(settings: &Settings, webhook: Webhook) -> Result<Router, StartError> {
-    let client = http_client::build_beside();
+    let client = http_client::build_in_background();
     let bearer = webhook.entra.clone().map(|expected| Bearer::new(expected, client.clone()));
     let verifier = verifier(settings, &client)?;
     let warm = verifier.clone();

@@ -27,8 +27,8 @@ const AT_ONCE: usize = 1024;
 const MAX_LINES: usize = 50;
 /// The most characters of a line of an answer: enough for a refusal of Azure's with the command that fixes it.
 const MAX_LINE: usize = 4000;
-/// How many events of one request about registries that are not served are logged one by one.
-const NOT_SERVED: usize = 20;
+/// How many events of one request about registries that are not allowed are logged one by one.
+const NOT_ALLOWED: usize = 20;
 /// How many events of one request about the same certificate have a run: of any number that meet, two have one.
 const REPEATED: usize = 2;
 
@@ -99,8 +99,8 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
                 }
             };
             let about = upload.id.to_string();
-            if !self.verifier.serves(&upload.id) && tally.of_not_served(NOT_SERVED) {
-                tally.add(Kind::NotServed, id, about);
+            if !self.verifier.allows(&upload.id) && tally.of_not_allowed(NOT_ALLOWED) {
+                tally.add(Kind::NotAllowed, id, about);
             } else if tally.of_certificate(&upload.id, REPEATED) {
                 tally.add(Kind::Repeated, id, about);
             } else if let Ok(place) = self.uploads.clone().try_acquire_owned() {

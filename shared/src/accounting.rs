@@ -15,7 +15,7 @@ use crate::certificate_id::RegistryId;
 use crate::registry::Registered;
 use crate::thumbprint::Thumbprint;
 use crate::trust::CA_TAG;
-use crate::vault::{Found, KeyUse, ObjectId, Search, Sighting, Version};
+use crate::vault::{Candidate, Found, KeyUse, ObjectId, Search, Version};
 
 /// Why a verified certificate cannot be accounted for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,7 @@ pub fn account(
     let ca = match search {
         Search::Found(ca) => *ca,
         Search::Missing(seen) => {
-            let seen: Vec<String> = seen.iter().map(Sighting::to_string).collect();
+            let seen: Vec<String> = seen.iter().map(Candidate::to_string).collect();
             return Err(Unaccounted::NotHeld(seen.join("; ")));
         }
     };

@@ -16,7 +16,7 @@ pub use webhook::{Subscriptions, WEBHOOK_NAMES, Webhook};
 
 use crate::limits::Limits;
 use crate::thumbprint::Thumbprint;
-use crate::trust::Registries;
+use crate::trust::AllowedRegistries;
 use setting::Setting;
 
 /// ARM of the public cloud.
@@ -43,7 +43,7 @@ pub const NAMES_FOR_THE_HOST: &[&str] = &["KEYHOLDER_SWEEP_SCHEDULE"];
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `KEYHOLDER_REGISTRIES`
-    pub registries: Registries,
+    pub registries: AllowedRegistries,
     /// `KEYHOLDER_VAULTS`
     pub vaults: Vec<Url>,
     /// `KEYHOLDER_KEY_ACCESS`
@@ -141,7 +141,7 @@ impl Settings {
         let look_up = &given(&look_up);
         let mut problems = InvalidSettings::default();
         let registries = REGISTRIES.required(look_up, &mut problems, |text| {
-            Registries::parse(text).map_err(|error| error.to_string())
+            AllowedRegistries::parse(text).map_err(|error| error.to_string())
         });
         let vaults = VAULTS.required(look_up, &mut problems, vault_urls);
         let key_access =

@@ -26,7 +26,7 @@ pub enum Outcome {
         /// The vault object whose key signed.
         signed_with: ObjectId,
         /// The entry of the allow-list that serves the registry.
-        served_by: String,
+        allowed_by: String,
         /// The entry of the CA's grant that allows it.
         granted_by: String,
     },
@@ -56,7 +56,7 @@ pub enum Outcome {
 pub enum Denial {
     /// The allow-list does not cover the registry.
     #[error("{certificate} belongs to a registry that KEYHOLDER_REGISTRIES does not cover")]
-    NotServed {
+    NotAllowed {
         /// What was uploaded.
         certificate: CertificateId,
     },
@@ -214,7 +214,7 @@ impl Outcome {
             Outcome::AlreadyVerified => Reason::AlreadyVerified,
             Outcome::VerifiedWithoutProof { .. } => Reason::VerifiedWithoutProof,
             Outcome::Gone => Reason::Gone,
-            Outcome::Denied(Denial::NotServed { .. }) => Reason::RegistryNotServed,
+            Outcome::Denied(Denial::NotAllowed { .. }) => Reason::RegistryNotAllowed,
             Outcome::Denied(Denial::NotGranted { .. }) => Reason::NoGrant,
             Outcome::Denied(Denial::CertificateNotNamed { .. }) => Reason::CertificateNotNamed,
             Outcome::Failed(failure) => failure.reason(),
@@ -319,7 +319,7 @@ fn why_not(found: &ObjectId, lacking: &[Version]) -> String {
 impl Denial {
     fn remedy(&self) -> String {
         match self {
-            Denial::NotServed { certificate, .. } => {
+            Denial::NotAllowed { certificate, .. } => {
                 format!("to serve it, add {} to KEYHOLDER_REGISTRIES", certificate.registry())
             }
             Denial::NotGranted { certificate, lacking, is_newest, .. } => {
@@ -414,9 +414,9 @@ impl TemporaryFailure {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Verified { thumbprint, signed_with, served_by, granted_by } => write!(
+            Outcome::Verified { thumbprint, signed_with, allowed_by, granted_by } => write!(
                 f,
-                "verified: thumbprint {thumbprint}, signed with {signed_with}, served by {served_by}, granted by \
+                "verified: thumbprint {thumbprint}, signed with {signed_with}, allowed by {allowed_by}, granted by \
                  {granted_by:?}"
             ),
             Outcome::AlreadyVerified => write!(f, "already verified: nothing to do"),

@@ -7,16 +7,16 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, MaybeDone, maybe_done};
 
 /// Work under way. Dropping it ends it.
-pub(crate) struct Ahead<'w, T>(Pin<Box<MaybeDone<BoxFuture<'w, T>>>>);
+pub(crate) struct Prefetch<'w, T>(Pin<Box<MaybeDone<BoxFuture<'w, T>>>>);
 
-impl<'w, T> Ahead<'w, T> {
+impl<'w, T> Prefetch<'w, T> {
     /// Begins nothing yet: it gets on only while something else, or its result, is awaited.
-    pub(crate) fn new(work: impl Future<Output = T> + Send + 'w) -> Ahead<'w, T> {
-        Ahead(Box::pin(maybe_done(work.boxed())))
+    pub(crate) fn new(work: impl Future<Output = T> + Send + 'w) -> Prefetch<'w, T> {
+        Prefetch(Box::pin(maybe_done(work.boxed())))
     }
 
     /// Waits for something else, and for nothing but that.
-    pub(crate) async fn beside<O>(&mut self, other: impl Future<Output = O>) -> O {
+    pub(crate) async fn poll_alongside<O>(&mut self, other: impl Future<Output = O>) -> O {
         let mut other = pin!(other);
         poll_fn(|context| {
             let other = other.as_mut().poll(context);
@@ -49,13 +49,13 @@ mod tests {
         let ms = Duration::from_millis;
         for (work, other) in [(10, 30), (30, 10), (0, 20), (20, 0)] {
             let begun = Instant::now();
-            let mut ahead = Ahead::new(async {
+            let mut prefetch = Prefetch::new(async {
                 sleep(ms(work)).await;
                 "done"
             });
-            ahead.beside(sleep(ms(other))).await;
+            prefetch.poll_alongside(sleep(ms(other))).await;
             assert_eq!(begun.elapsed(), ms(other), "{work} beside {other}");
-            assert_eq!(ahead.result().await, "done");
+            assert_eq!(prefetch.result().await, "done");
             assert_eq!(begun.elapsed(), ms(work.max(other)), "{work} beside {other}");
         }
     }

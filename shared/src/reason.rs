@@ -76,7 +76,7 @@ table! {
     AlreadyVerified, "already-verified", Done, "Nothing was left to do.";
     VerifiedWithoutProof, "verified-without-proof", NeedsAction, "It is verified, and neither a proof by this app nor a granted CA in a vault accounts for it.";
     Gone, "gone", Done, "There is no such certificate (any more).";
-    RegistryNotServed, "registry-not-served", NeedsAction, "The allow-list does not cover the registry.";
+    RegistryNotAllowed, "registry-not-allowed", NeedsAction, "The allow-list does not cover the registry.";
     NoGrant, "no-grant", NeedsAction, "The CA's owner did not tag it for the registry.";
     CertificateNotNamed, "certificate-not-named", NeedsAction, "Only the registry shows the CA certificate, and the key's owner did not name it.";
     CaMissing, "ca-missing", NeedsAction, "No vault holds the CA.";

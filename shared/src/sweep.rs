@@ -1,4 +1,4 @@
-//! Looks for what events missed: every unverified certificate of every registry served goes through the same
+//! Looks for what events missed: every unverified certificate of every allowed registry goes through the same
 //! verifier. It is what makes a lost event harmless, and what comes back to a CA that somebody has mended. Those that
 //! are verified have to be accounted for.
 
@@ -130,7 +130,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 
     async fn registries(&self, report: &mut Report, end: Instant) -> Vec<RegistryId> {
         let mut registries: Vec<RegistryId> = Vec::new();
-        for scope in self.served.scopes() {
+        for scope in self.allowed.scopes() {
             let call = format!("listing the DPS instances in {scope}");
             let found = report.list(&call, end, self.registry.registries(scope)).await;
             for registry in found.unwrap_or_default() {
@@ -183,7 +183,7 @@ impl Report {
 
     fn log(&self, begun: Instant) {
         self.log_unproven();
-        let denied = |reason| matches!(reason, Reason::RegistryNotServed | Reason::NoGrant);
+        let denied = |reason| matches!(reason, Reason::RegistryNotAllowed | Reason::NoGrant);
         let done = |reason: Reason| reason.answer() == DeliveryAnswer::Done;
         let unread: Vec<String> = self.unread.iter().map(ToString::to_string).collect();
         macro_rules! line {

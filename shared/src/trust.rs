@@ -28,13 +28,13 @@ pub enum Scope {
 
 /// The registries this app serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registries(Vec<Scope>);
+pub struct AllowedRegistries(Vec<Scope>);
 
 /// Why a text is no allow-list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRegistries {
     /// Nothing but blanks and commas.
-    #[error("it is empty, so no registry would be served")]
+    #[error("it is empty, so no registry would be allowed")]
     Empty,
     /// An entry that is no scope.
     #[error("{0}")]
@@ -80,7 +80,7 @@ impl Scope {
                 subscription.eq_ignore_ascii_case(registry.subscription())
                     && folded_group(group) == folded_group(registry.resource_group())
             }
-            Scope::Registry(served) => served == registry,
+            Scope::Registry(allowed) => allowed == registry,
         }
     }
 }
@@ -97,18 +97,18 @@ impl fmt::Display for Scope {
     }
 }
 
-impl Registries {
+impl AllowedRegistries {
     /// Reads a comma-separated list of scopes; blanks around them and empty entries do not count.
-    pub fn parse(text: &str) -> Result<Registries, InvalidRegistries> {
+    pub fn parse(text: &str) -> Result<AllowedRegistries, InvalidRegistries> {
         let scopes = entries(text).map(Scope::parse).collect::<Result<Vec<_>, _>>();
         match scopes.map_err(InvalidRegistries::Entry)? {
             scopes if scopes.is_empty() => Err(InvalidRegistries::Empty),
-            scopes => Ok(Registries(scopes)),
+            scopes => Ok(AllowedRegistries(scopes)),
         }
     }
 
     /// The first entry that covers a registry.
-    pub fn serving(&self, registry: &RegistryId) -> Option<&Scope> {
+    pub fn allowing(&self, registry: &RegistryId) -> Option<&Scope> {
         self.0.iter().find(|scope| scope.covers(registry))
     }
 
@@ -118,7 +118,7 @@ impl Registries {
     }
 }
 
-impl fmt::Display for Registries {
+impl fmt::Display for AllowedRegistries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scopes: Vec<String> = self.0.iter().map(Scope::to_string).collect();
         f.write_str(&scopes.join(", "))

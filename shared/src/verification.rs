@@ -18,8 +18,8 @@ use crate::outcome::{Denial, Failure, Outcome, TemporaryFailure};
 use crate::proof::Proof;
 use crate::registry::{Challenge, Registered};
 use crate::thumbprint::Thumbprint;
-use crate::trust::Registries;
-use crate::vault::{Found, KeyUse, Search, Sighting};
+use crate::trust::AllowedRegistries;
+use crate::vault::{Candidate, Found, KeyUse, Search};
 use crate::verification_code::VerificationCode;
 
 /// How often one run looks at a certificate that others keep changing, before it leaves the rest to the next
@@ -37,18 +37,18 @@ pub struct Verification {
     changes: u32,
     temporary_failures: u32,
     /// The CA, once found: it need not be searched again while the thumbprint stays.
-    found: Option<(Thumbprint, Allowed)>,
+    found: Option<(Thumbprint, GrantedCa)>,
     /// The entry of the allow-list that serves its registry.
-    served_by: String,
+    allowed_by: String,
     /// For which CA certificate a proof has been handed in.
-    handed_in: Option<Thumbprint>,
+    submitted: Option<Thumbprint>,
     /// The CA certificate that may be verified without a look into the vaults.
     accounted_for: Option<Thumbprint>,
 }
 
 /// A CA whose owner granted its use, and by which entry.
 #[derive(Clone, Debug)]
-pub struct Allowed {
+pub struct GrantedCa {
     /// The vault object.
     pub ca: Found,
     /// The entry of the grant.
@@ -72,7 +72,7 @@ pub enum Next {
     /// Search the vaults for the CA.
     Search(Registered),
     /// Ask for a verification code.
-    RequestCode(Registered, Allowed),
+    RequestCode(Registered, GrantedCa),
     /// Make the proof.
     Prove {
         /// What to sign.
@@ -80,10 +80,10 @@ pub enum Next {
         /// The state that the code belongs to.
         registered: Registered,
         /// Whose key signs.
-        allowed: Allowed,
+        granted: GrantedCa,
     },
     /// Hand in the proof, if nobody wrote since the code was made.
-    HandIn(Etag, Proof),
+    Submit(Etag, Proof),
     /// That was it.
     Finish(Outcome),
 }
@@ -97,20 +97,20 @@ impl Verification {
             changes: 0,
             temporary_failures: 0,
             found: None,
-            served_by: String::new(),
-            handed_in: None,
+            allowed_by: String::new(),
+            submitted: None,
             accounted_for: None,
         }
     }
 
     /// Begins, unless the allow-list says that this certificate is none of our business.
-    pub fn begin(&mut self, served: &Registries) -> Next {
-        match served.serving(self.id.registry()) {
+    pub fn begin(&mut self, allowed: &AllowedRegistries) -> Next {
+        match allowed.allowing(self.id.registry()) {
             Some(scope) => {
-                self.served_by = scope.to_string();
+                self.allowed_by = scope.to_string();
                 Next::Look
             }
-            None => Next::Finish(Outcome::Denied(Denial::NotServed { certificate: self.id.clone() })),
+            None => Next::Finish(Outcome::Denied(Denial::NotAllowed { certificate: self.id.clone() })),
         }
     }
 
@@ -130,18 +130,18 @@ impl Verification {
     pub fn looked(&mut self, registered: Option<Registered>) -> Next {
         self.looks += 1;
         let Some(registered) = registered else { return Next::Finish(Outcome::Gone) };
-        let proven = self.handed_in == Some(registered.thumbprint);
+        let proven = self.submitted == Some(registered.thumbprint);
         match (registered.is_verified, self.found_for(registered.thumbprint)) {
-            (true, Some(allowed)) if proven => Next::Finish(Outcome::Verified {
+            (true, Some(granted)) if proven => Next::Finish(Outcome::Verified {
                 thumbprint: registered.thumbprint,
-                signed_with: allowed.ca.object,
-                served_by: self.served_by.clone(),
-                granted_by: allowed.rule,
+                signed_with: granted.ca.object,
+                allowed_by: self.allowed_by.clone(),
+                granted_by: granted.rule,
             }),
             (true, None) if self.accounted_for != Some(registered.thumbprint) => Next::Search(registered),
             (true, _) => Next::Finish(Outcome::AlreadyVerified),
             (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(self.contended())),
-            (false, Some(allowed)) => Next::RequestCode(registered, allowed),
+            (false, Some(granted)) => Next::RequestCode(registered, granted),
             (false, None) => Next::Search(registered),
         }
     }
@@ -177,35 +177,35 @@ impl Verification {
         if let Some(Err(reason)) = issuer.map(|issuer| issuer.check_may_issue(now)) {
             return Next::Finish(Outcome::Failed(Failure::CaUnsuitable { object: ca.object, reason }));
         }
-        let allowed = Allowed { ca, rule };
-        self.found = Some((registered.thumbprint, allowed.clone()));
-        Next::RequestCode(registered, allowed)
+        let granted = GrantedCa { ca, rule };
+        self.found = Some((registered.thumbprint, granted.clone()));
+        Next::RequestCode(registered, granted)
     }
 
     /// A code was handed out. It is for whatever certificate is there now, which may be another one by now.
     pub fn challenged(&mut self, challenge: Challenge) -> Next {
         let Challenge { code, registered } = challenge;
-        let Some(allowed) = self.found_for(registered.thumbprint) else { return Next::Look };
+        let Some(granted) = self.found_for(registered.thumbprint) else { return Next::Look };
         // A key in a secret is looked at when it is pulled.
-        if let KeyUse::SignInVault { certificate, .. } = &allowed.ca.key
+        if let KeyUse::SignInVault { certificate, .. } = &granted.ca.key
             && !registered.may_have_the_key_of(certificate)
         {
-            return Next::Finish(Outcome::Failed(Failure::OtherKey { object: allowed.ca.object }));
+            return Next::Finish(Outcome::Failed(Failure::OtherKey { object: granted.ca.object }));
         }
         match VerificationCode::parse(&code) {
-            Ok(code) => Next::Prove { code, registered, allowed },
+            Ok(code) => Next::Prove { code, registered, granted },
             Err(unexpected) => Next::Finish(Outcome::Failed(Failure::Code(unexpected))),
         }
     }
 
     /// The proof was made.
     pub fn proven(&mut self, registered: &Registered, proof: Proof) -> Next {
-        self.handed_in = Some(registered.thumbprint);
-        Next::HandIn(registered.etag.clone(), proof)
+        self.submitted = Some(registered.thumbprint);
+        Next::Submit(registered.etag.clone(), proof)
     }
 
     /// The proof was taken. What counts is what the registry says when it is asked again.
-    pub fn handed_in(&mut self, registered: &Registered) -> Next {
+    pub fn submitted(&mut self, registered: &Registered) -> Next {
         if registered.is_verified {
             Next::Look
         } else {
@@ -224,7 +224,7 @@ impl Verification {
             CallError::Changed { .. } => {
                 self.changes += 1;
                 // The only failure that is known to have had no effect: whoever proved it then, it was not us.
-                self.handed_in = None;
+                self.submitted = None;
                 Next::Wait { nth: self.changes, at_least: None, error }
             }
             CallError::Unavailable { retry_after, .. }
@@ -254,27 +254,27 @@ impl Verification {
     }
 
     /// The most telling thing that was seen instead of the CA.
-    fn missing(&self, thumbprint: Thumbprint, seen: Vec<Sighting>) -> Failure {
-        let searched = seen.iter().map(Sighting::to_string).collect::<Vec<_>>().join("; ");
-        let telling = seen.into_iter().min_by_key(|sighting| match sighting {
-            Sighting::Deleted(_) => 0,
-            Sighting::Other { .. } => 1,
-            Sighting::Nothing(_) => 2,
+    fn missing(&self, thumbprint: Thumbprint, seen: Vec<Candidate>) -> Failure {
+        let searched = seen.iter().map(Candidate::to_string).collect::<Vec<_>>().join("; ");
+        let telling = seen.into_iter().min_by_key(|candidate| match candidate {
+            Candidate::Deleted(_) => 0,
+            Candidate::Other { .. } => 1,
+            Candidate::Nothing(_) => 2,
         });
         match telling {
-            Some(Sighting::Deleted(object)) => Failure::CaDeleted { object },
-            Some(Sighting::Other { object, thumbprint: found }) => {
+            Some(Candidate::Deleted(object)) => Failure::CaDeleted { object },
+            Some(Candidate::Other { object, thumbprint: found }) => {
                 Failure::OtherCertificate { object, found, thumbprint }
             }
-            Some(Sighting::Nothing(_)) | None => {
+            Some(Candidate::Nothing(_)) | None => {
                 Failure::CaMissing { name: self.id.name().to_owned(), thumbprint, searched }
             }
         }
     }
 
-    fn found_for(&self, thumbprint: Thumbprint) -> Option<Allowed> {
-        let (of, allowed) = self.found.as_ref()?;
-        (*of == thumbprint).then(|| allowed.clone())
+    fn found_for(&self, thumbprint: Thumbprint) -> Option<GrantedCa> {
+        let (of, granted) = self.found.as_ref()?;
+        (*of == thumbprint).then(|| granted.clone())
     }
 }
 

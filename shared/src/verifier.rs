@@ -25,9 +25,9 @@ use crate::outcome::{Outcome, TemporaryFailure};
 use crate::registry::Registry;
 use crate::single_flight::SingleFlight;
 use crate::thumbprint::Thumbprint;
-use crate::trust::Registries;
+use crate::trust::AllowedRegistries;
 use crate::vault::Vault;
-use run_record::Course;
+use run_record::RunRecord;
 pub(crate) use run_record::milliseconds;
 
 /// How many proofs of its own a process remembers, to account for them without asking the vaults.
@@ -37,7 +37,7 @@ const REMEMBERED: usize = 1024;
 pub struct Verifier<R, V> {
     pub(crate) registry: R,
     pub(crate) vault: V,
-    pub(crate) served: Registries,
+    pub(crate) allowed: AllowedRegistries,
     pub(crate) limits: Limits,
     leaf_keys: LeafKeys,
     flights: SingleFlight<CertificateId, Arc<Outcome>>,
@@ -52,12 +52,12 @@ pub struct Verifier<R, V> {
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// A verifier for the registries that are `served`.
-    pub fn new(registry: R, vault: V, served: Registries, limits: Limits) -> Self {
+    /// A verifier for the registries that are `allowed`.
+    pub fn new(registry: R, vault: V, allowed: AllowedRegistries, limits: Limits) -> Self {
         Verifier {
             registry,
             vault,
-            served,
+            allowed,
             limits,
             leaf_keys: LeafKeys::default(),
             flights: SingleFlight::default(),
@@ -76,8 +76,8 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     }
 
     /// Whether the settings allow it to work on a certificate's registry.
-    pub fn serves(&self, certificate: &CertificateId) -> bool {
-        self.served.serving(certificate.registry()).is_some()
+    pub fn allows(&self, certificate: &CertificateId) -> bool {
+        self.allowed.allowing(certificate.registry()).is_some()
     }
 
     /// Has it read another clock than the machine's.
@@ -112,26 +112,26 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     async fn verify_once(&self, upload: &Upload) -> Arc<Outcome> {
         let try_again = |failure| Arc::new(Outcome::TryAgain(failure));
         let certificate = || upload.id.clone();
-        let mut course = Course::begin();
+        let mut record = RunRecord::begin();
         let Ok(_place) = self.places.try_acquire() else {
             let outcome = try_again(TemporaryFailure::Overloaded { certificate: certificate() });
-            course.close(&outcome);
+            record.finish(&outcome);
             return outcome;
         };
         let deadline = Instant::now() + self.limits.deadline;
         let too_late = || {
             try_again(TemporaryFailure::Deadline { certificate: certificate(), limit: self.limits.deadline })
         };
-        let on_course = &mut course;
+        let on_record = &mut record;
         let run = self.flights.run(&upload.id, || async move {
-            on_course.led = true;
+            on_record.is_leader = true;
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
             if Instant::now() >= deadline {
                 return too_late();
             }
             // It is large, and only those whose turn it is have one.
-            let run = Box::pin(self.run(upload, deadline, on_course));
+            let run = Box::pin(self.run(upload, deadline, on_record));
             // Nothing that a run leaves half-changed outlives it.
             match AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => {
@@ -142,8 +142,8 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             }
         });
         let outcome = timeout_at(deadline, run).await.unwrap_or_else(|_| too_late());
-        if course.led {
-            course.close(&outcome);
+        if record.is_leader {
+            record.finish(&outcome);
         } else {
             let reason = outcome.reason();
             info!(

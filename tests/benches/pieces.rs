@@ -8,7 +8,7 @@ use keyholder::event::{self, Notice, Upload};
 use keyholder::outcome::Outcome;
 use keyholder::proof::{Proof, RawSignature, UnsignedProof};
 use keyholder::registry::{Challenge, Registered, answer};
-use keyholder::trust::{Grant, Registries};
+use keyholder::trust::{AllowedRegistries, Grant};
 use keyholder::vault::{Found, KeyUse, Kind, ObjectId, Search};
 use keyholder::verification::{Next, Verification};
 use keyholder::verification_code::VerificationCode;
@@ -35,7 +35,7 @@ pub(crate) struct Pieces {
     pub(crate) leaf: Vec<u8>,
     pub(crate) now: OffsetDateTime,
     key: PKey<Private>,
-    served: Registries,
+    allowed: AllowedRegistries,
     found: Found,
 }
 
@@ -77,7 +77,7 @@ impl Pieces {
             leaf,
             now: OffsetDateTime::now_utc(),
             key,
-            served: Registries::parse(GROUP).expect("it is a scope"),
+            allowed: AllowedRegistries::parse(GROUP).expect("it is a scope"),
             found,
         }
     }
@@ -128,7 +128,7 @@ impl Pieces {
     pub(crate) fn decide(&self, upload: &Upload, registered: &Registered, proof: &Proof) -> Outcome {
         let mut run = Verification::new(upload.clone());
         let verified = Registered { is_verified: true, ..registered.clone() };
-        let mut next = run.begin(&self.served);
+        let mut next = run.begin(&self.allowed);
         let mut looks = 0;
         loop {
             next = match next {
@@ -143,7 +143,7 @@ impl Pieces {
                     run.challenged(Challenge { code: CODE.to_owned(), registered })
                 }
                 Next::Prove { registered, .. } => run.proven(&registered, proof.clone()),
-                Next::HandIn(..) => run.handed_in(&verified),
+                Next::Submit(..) => run.submitted(&verified),
                 Next::Finish(outcome) => return outcome,
                 Next::Wait { .. } => unreachable!("nothing fails"),
             }

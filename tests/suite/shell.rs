@@ -107,7 +107,7 @@ async fn every_way_to_end_has_its_exit_code() {
         ("nothing-there", None, 1, "gone"),
         ("not-in-the-vault", None, 1, "ca-missing"),
         ("not-granted", None, 3, "no-grant"),
-        ("granted", Some(("KEYHOLDER_REGISTRIES", elsewhere.as_str())), 3, "registry-not-served"),
+        ("granted", Some(("KEYHOLDER_REGISTRIES", elsewhere.as_str())), 3, "registry-not-allowed"),
         ("granted", None, 4, "throttled"),
     ];
     // Longer than the deadline, so that nobody waits for it.

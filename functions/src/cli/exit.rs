@@ -52,7 +52,7 @@ impl From<Reason> for Exit {
             // The app is done with what is gone; a person who asked for it is not.
             (Reason::Gone, _) => Exit::Failed,
             (
-                Reason::RegistryNotServed
+                Reason::RegistryNotAllowed
                 | Reason::NoGrant
                 | Reason::CertificateNotNamed
                 | Reason::AccessRefused
@@ -89,7 +89,7 @@ mod tests {
             (Reason::AlreadyVerified, Exit::Done),
             (Reason::VerifiedWithoutProof, Exit::Failed),
             (Reason::Gone, Exit::Failed),
-            (Reason::RegistryNotServed, Exit::Denied),
+            (Reason::RegistryNotAllowed, Exit::Denied),
             (Reason::NoGrant, Exit::Denied),
             (Reason::AccessRefused, Exit::Denied),
             (Reason::Firewall, Exit::Denied),

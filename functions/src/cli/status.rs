@@ -1,7 +1,7 @@
 //! `keyholder status`: what is there, and what would become of it.
 
 use keyholder::registry::ListedCertificate;
-use keyholder::verifier::preview::{Foresight, Survey, Surveyed};
+use keyholder::verifier::preview::{Preview, PreviewedCertificate, Previews};
 use keyholder::{RegistryId, Settings};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -50,35 +50,35 @@ pub(super) async fn run(settings: &Settings, registry: Option<&RegistryId>, form
         Err(exit) => return exit,
     };
     let progress = Progress::start("looking");
-    let survey = verifier.survey(registry).await;
+    let previews = verifier.preview_all(registry).await;
     drop(progress);
-    let exit = survey.unread.iter().map(|error| Exit::from(error.reason())).max().unwrap_or(Exit::Done);
-    let status = Status::from(survey);
+    let exit = previews.unread.iter().map(|error| Exit::from(error.reason())).max().unwrap_or(Exit::Done);
+    let status = Status::from(previews);
     format.print(&status);
     status.hint();
     exit
 }
 
-impl From<Survey> for Status {
-    fn from(survey: Survey) -> Status {
+impl From<Previews> for Status {
+    fn from(previews: Previews) -> Status {
         Status {
-            certificates: survey.certificates.iter().map(Certificate::from).collect(),
-            unread: survey.unread.iter().map(ToString::to_string).collect(),
+            certificates: previews.certificates.iter().map(Certificate::from).collect(),
+            unread: previews.unread.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-impl From<&Surveyed> for Certificate {
-    fn from(surveyed: &Surveyed) -> Certificate {
-        let (next, message) = match &surveyed.foresight {
+impl From<&PreviewedCertificate> for Certificate {
+    fn from(previewed: &PreviewedCertificate) -> Certificate {
+        let (next, message) = match &previewed.preview {
             None => (None, None),
-            Some(Foresight::Ready { signed_with, granted_by }) => (
+            Some(Preview::Ready { signed_with, granted_by }) => (
                 Some("ready"),
                 Some(format!("would be signed with {signed_with}, granted by {granted_by:?}")),
             ),
-            Some(Foresight::Ends(outcome)) => (Some(outcome.reason().name()), Some(outcome.to_string())),
+            Some(Preview::Ends(outcome)) => (Some(outcome.reason().name()), Some(outcome.to_string())),
         };
-        let ListedCertificate { id, is_verified, thumbprint, expiry } = &surveyed.listed;
+        let ListedCertificate { id, is_verified, thumbprint, expiry } = &previewed.listed;
         Certificate {
             id: id.to_string(),
             registry: id.registry().name().to_owned(),

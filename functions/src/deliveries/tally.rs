@@ -14,8 +14,8 @@ pub(super) enum Kind {
     Ignored,
     /// It is no event.
     Unreadable,
-    /// It is about a registry that is not served, as others of the request were.
-    NotServed,
+    /// It is about a registry that is not allowed, as others of the request were.
+    NotAllowed,
     /// It is about a certificate that others of the request are about.
     Repeated,
     /// There are too many others.
@@ -35,7 +35,7 @@ struct Alike {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     kinds: BTreeMap<Kind, Alike>,
-    not_served: usize,
+    not_allowed: usize,
     certificates: HashMap<CertificateId, usize>,
 }
 
@@ -44,10 +44,10 @@ impl Tally {
         self.kinds.entry(kind).or_insert(Alike { count: 0, id, reason }).count += 1;
     }
 
-    /// Counts one about a registry that is not served: whether there were so many before it.
-    pub(super) fn of_not_served(&mut self, limit: usize) -> bool {
-        self.not_served += 1;
-        self.not_served > limit
+    /// Counts one about a registry that is not allowed: whether there were so many before it.
+    pub(super) fn of_not_allowed(&mut self, limit: usize) -> bool {
+        self.not_allowed += 1;
+        self.not_allowed > limit
     }
 
     /// Counts one about a certificate: whether there were so many before it.
@@ -68,7 +68,7 @@ impl Tally {
                 Kind::Unreadable => {
                     error!(event = "event.unreadable", reason, count, "the event cannot be read");
                 }
-                Kind::NotServed => error!(
+                Kind::NotAllowed => error!(
                     event = "event.denied",
                     reason, count, "more events about registries that KEYHOLDER_REGISTRIES does not have"
                 ),
@@ -90,7 +90,7 @@ impl Tally {
             let what = match kind {
                 Kind::Ignored => "ignored",
                 Kind::Unreadable => "not understood",
-                Kind::NotServed => "not served",
+                Kind::NotAllowed => "not allowed",
                 Kind::Repeated => "repeated",
                 Kind::PutOff => "put off, too many uploads at once",
             };
@@ -105,7 +105,7 @@ impl Tally {
     pub(super) fn answer(&self) -> DeliveryAnswer {
         let answers = self.kinds.keys().map(|kind| match kind {
             Kind::Ignored | Kind::Repeated => DeliveryAnswer::Done,
-            Kind::Unreadable | Kind::NotServed => DeliveryAnswer::NeedsAction,
+            Kind::Unreadable | Kind::NotAllowed => DeliveryAnswer::NeedsAction,
             Kind::PutOff => DeliveryAnswer::Retry,
         });
         answers.max().unwrap_or(DeliveryAnswer::Done)

@@ -16,7 +16,7 @@ async fn handle(desk: &Desk<Breaking, Breaking>, events: impl IntoIterator<Item 
     desk.handle(events.into_iter().map(|event| delivered(&event)).collect()).await
 }
 
-/// An upload to a registry that is not served.
+/// An upload to a registry that is not allowed.
 fn elsewhere(number: usize) -> Value {
     let mut event = upload(&format!("ca-{number}"));
     let subject = event["subject"].as_str().expect("it has one").replace(GROUP, &format!("{GROUP}-else"));
@@ -46,8 +46,8 @@ async fn many_events_about_one_certificate_have_two_runs() {
 #[tokio::test]
 async fn registries_that_are_not_served_are_logged_one_by_one_up_to_a_limit() {
     let Handled { lines, answer } = handle(&desk(), (0..100).map(elsewhere)).await;
-    assert_eq!(lines.len(), NOT_SERVED + 1, "{lines:?}");
-    assert!(lines[NOT_SERVED].starts_with("not served: 80 events"), "{lines:?}");
+    assert_eq!(lines.len(), NOT_ALLOWED + 1, "{lines:?}");
+    assert!(lines[NOT_ALLOWED].starts_with("not allowed: 80 events"), "{lines:?}");
     assert_eq!(answer, DeliveryAnswer::NeedsAction);
 }
 

@@ -140,7 +140,7 @@ impl Arm {
 pub enum Write {
     /// Asking for a code.
     GenerateVerificationCode,
-    /// Handing in a proof.
+    /// Submitting a verification certificate.
     Verify,
 }
 
@@ -153,7 +153,9 @@ impl Arm {
         let etag = Etag::parse(PROBE_CERTIFICATE_NAME).expect("the constant is one");
         let (action, call, body) = match write {
             Write::GenerateVerificationCode => ("generateVerificationCode", "asking for codes", None),
-            Write::Verify => ("verify", "handing in proofs", Some(json!({ "certificate": "" }))),
+            Write::Verify => {
+                ("verify", "submitting verification certificates", Some(json!({ "certificate": "" })))
+            }
         };
         let call = format!("{call} in {registry}");
         let path = format!("{}/{action}", id.path());
@@ -207,7 +209,7 @@ impl Registry for Arm {
     }
 
     async fn verify(&self, id: &CertificateId, etag: &Etag, proof: &Proof) -> Result<Registered, CallError> {
-        let call = format!("handing in the proof for {id}");
+        let call = format!("submitting the verification certificate for {id}");
         let path = format!("{}/verify", id.path());
         let body = json!({ "certificate": proof.to_base64() });
         let answer = self.call(&call, Method::Post, &path, Some(etag), Some(body)).await?;

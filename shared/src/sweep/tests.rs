@@ -12,7 +12,7 @@ use crate::etag::Etag;
 use crate::proof::{Proof, RawSignature};
 use crate::registry::{Challenge, Listed, ListedCertificate, Registered};
 use crate::thumbprint::Thumbprint;
-use crate::trust::{Registries, Scope};
+use crate::trust::{AllowedRegistries, Scope};
 use crate::vault::{ObjectId, ReadError, Search, Wanted};
 use crate::verifier::Limits;
 
@@ -106,9 +106,9 @@ impl Registry for &Cloud {
 struct Empty;
 
 impl Vault for Empty {
-    type Glimpse = ();
+    type Prefetched = ();
 
-    async fn glimpse(&self, _name: &str) {}
+    async fn prefetch(&self, _name: &str) {}
 
     async fn find(&self, _: Wanted<'_>, (): ()) -> Result<Search, CallError> {
         Ok(Search::Missing(Vec::new()))
@@ -123,17 +123,17 @@ impl Vault for Empty {
     }
 }
 
-async fn sweep(cloud: &Cloud, served: &str, limits: Limits) -> Report {
-    let served = Registries::parse(served).expect("well-formed");
-    Verifier::new(cloud, Empty, served, limits).sweep(None).await
+async fn sweep(cloud: &Cloud, allowed: &str, limits: Limits) -> Report {
+    let allowed = AllowedRegistries::parse(allowed).expect("well-formed");
+    Verifier::new(cloud, Empty, allowed, limits).sweep(None).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_unverified_certificate_of_every_registry_served_is_tried_once() {
     let cloud = Cloud { each: 10, ..Cloud::default() };
     // The second entry is covered by the first.
-    let served = format!("{SUBSCRIPTION},{}", registry("dps1"));
-    let report = sweep(&cloud, &served, Limits::default()).await;
+    let allowed = format!("{SUBSCRIPTION},{}", registry("dps1"));
+    let report = sweep(&cloud, &allowed, Limits::default()).await;
     assert_eq!((report.registries, report.found, report.verified_before, report.left), (2, 20, 10, 0));
     assert_eq!(report.outcomes(), BTreeMap::from([(Reason::CaMissing, 10)]));
     assert!(report.is_loud());

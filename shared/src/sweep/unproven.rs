@@ -75,8 +75,8 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             return Ok(None);
         }
         let name = listed.id.name();
-        let glimpse = self.vault.glimpse(name).await;
-        let search = self.vault.find(Wanted { name, thumbprint, as_of }, glimpse).await?;
+        let prefetched = self.vault.prefetch(name).await;
+        let search = self.vault.find(Wanted { name, thumbprint, as_of }, prefetched).await?;
         Ok(account(listed.id.registry(), thumbprint, None, search).err())
     }
 }

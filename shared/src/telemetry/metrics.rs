@@ -111,7 +111,7 @@ pub(crate) fn ended(outcome: Reason, after: Duration) {
     let by_outcome = [KeyValue::new("outcome", outcome.name())];
     instruments().verifications.add(1, &by_outcome);
     instruments().duration.record(after.as_secs_f64(), &by_outcome);
-    if matches!(outcome, Reason::RegistryNotServed | Reason::NoGrant) {
+    if matches!(outcome, Reason::RegistryNotAllowed | Reason::NoGrant) {
         instruments().denials.add(1, &[KeyValue::new("rule", outcome.name())]);
     }
 }

@@ -25,13 +25,13 @@ use zeroize::Zeroizing;
 
 use super::directory::Directory;
 use super::object_id::is_name;
-use super::{Found, KeyUse, ObjectId, ReadError, Search, Sighting, Vault, Version, Wanted};
+use super::{Candidate, Found, KeyUse, ObjectId, ReadError, Search, Vault, Version, Wanted};
 use crate::ca::SignatureAlgorithm;
 use crate::config::KeyAccess;
 use crate::error::CallError;
 use crate::http_client;
 use crate::key_opener::{KeyOpener, OpenError, OpenKey};
-use crate::prefetch::Ahead;
+use crate::prefetch::Prefetch;
 use crate::proof::RawSignature;
 pub use answer::Certificate;
 use calls::Calls;
@@ -97,29 +97,29 @@ impl KeyVaults {
 impl Vault for KeyVaults {
     /// What the first vault has as the certificate of that name. The others are asked only if they have
     /// to be: each would be a call more, and one that is slow would hold up what the first could answer.
-    type Glimpse = Result<Option<Certificate>, CallError>;
+    type Prefetched = Result<Option<Certificate>, CallError>;
 
-    async fn glimpse(&self, name: &str) -> Self::Glimpse {
+    async fn prefetch(&self, name: &str) -> Self::Prefetched {
         match self.vaults.first() {
-            Some(vault) => Ahead::new(self.fetch_token(vault)).beside(vault.of_name(name)).await,
+            Some(vault) => Prefetch::new(self.fetch_token(vault)).poll_alongside(vault.of_name(name)).await,
             None => Ok(None),
         }
     }
 
-    async fn find(&self, wanted: Wanted<'_>, glimpse: Self::Glimpse) -> Result<Search, CallError> {
-        let mut glimpse = Some(glimpse);
-        let mut sightings = Vec::new();
+    async fn find(&self, wanted: Wanted<'_>, prefetched: Self::Prefetched) -> Result<Search, CallError> {
+        let mut prefetched = Some(prefetched);
+        let mut candidates = Vec::new();
         for vault in &self.vaults {
-            let same_name = match glimpse.take() {
+            let same_name = match prefetched.take() {
                 Some(seen) => seen,
                 None => vault.of_name(wanted.name).await,
             };
             match vault.find(wanted, same_name, self.access).await? {
-                Search::Missing(seen) => sightings.extend(seen),
+                Search::Missing(seen) => candidates.extend(seen),
                 found @ Search::Found(_) => return Ok(found),
             }
         }
-        Ok(Search::Missing(sightings))
+        Ok(Search::Missing(candidates))
     }
 
     async fn sign(
@@ -179,7 +179,7 @@ impl KeyVault {
             return Ok(Search::Found(Box::new(found)));
         }
         match self.calls.deleted_certificate(name, wanted.thumbprint).await? {
-            Some(deleted) => Ok(Search::Missing(vec![Sighting::Deleted(deleted)])),
+            Some(deleted) => Ok(Search::Missing(vec![Candidate::Deleted(deleted)])),
             None => Ok(self.nothing()),
         }
     }
@@ -215,11 +215,11 @@ impl KeyVault {
             return Ok(Search::Found(Box::new(found(certificate, newest, access))));
         }
         let thumbprint = newest.ca.thumbprint();
-        Ok(Search::Missing(vec![Sighting::Other { object: newest.object, thumbprint }]))
+        Ok(Search::Missing(vec![Candidate::Other { object: newest.object, thumbprint }]))
     }
 
     fn nothing(&self) -> Search {
-        Search::Missing(vec![Sighting::Nothing(self.calls.vault().clone())])
+        Search::Missing(vec![Candidate::Nothing(self.calls.vault().clone())])
     }
 }
 

@@ -79,8 +79,8 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-fn nothing() -> Sighting {
-    Sighting::Nothing(Url::parse("https://my-vault.vault.azure.net").expect("a URL"))
+fn nothing() -> Candidate {
+    Candidate::Nothing(Url::parse("https://my-vault.vault.azure.net").expect("a URL"))
 }
 
 fn changed() -> CallError {
@@ -99,10 +99,10 @@ fn refused() -> CallError {
 
 #[test]
 fn a_registry_that_is_not_served_ends_before_the_first_look() {
-    let begin = |served: &str| run().begin(&Registries::parse(served).expect("well-formed"));
+    let begin = |allowed: &str| run().begin(&AllowedRegistries::parse(allowed).expect("well-formed"));
     assert!(matches!(begin(RESOURCE_GROUP), Next::Look));
     let next = begin(&RESOURCE_GROUP.replace("/rg", "/rg2"));
-    assert!(matches!(next, Next::Finish(Outcome::Denied(Denial::NotServed { .. }))), "{next:?}");
+    assert!(matches!(next, Next::Finish(Outcome::Denied(Denial::NotAllowed { .. }))), "{next:?}");
 }
 
 #[test]
@@ -155,14 +155,14 @@ fn a_challenge_that_is_no_code_ends_the_run() {
 #[test]
 fn the_proof_is_handed_in_with_the_etag_its_code_came_with() {
     let next = run_with_ca().proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(&next, Next::HandIn(etag, _) if etag.as_str() == "e2"), "{next:?}");
+    assert!(matches!(&next, Next::Submit(etag, _) if etag.as_str() == "e2"), "{next:?}");
 }
 
 #[test]
 fn verified_is_only_what_the_registry_says_when_asked_again() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(run.handed_in(&registered(1, "e3", true)), Next::Look));
+    assert!(matches!(run.submitted(&registered(1, "e3", true)), Next::Look));
     let next = run.looked(Some(registered(1, "e3", true)));
     assert!(matches!(next, Next::Finish(Outcome::Verified { .. })), "{next:?}");
 }
@@ -171,7 +171,7 @@ fn verified_is_only_what_the_registry_says_when_asked_again() {
 fn a_proof_that_changes_nothing_is_a_failure() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    let next = run.handed_in(&registered(1, "e3", false));
+    let next = run.submitted(&registered(1, "e3", false));
     assert!(matches!(next, Next::Finish(Outcome::Failed(Failure::NotAccepted { .. }))), "{next:?}");
 }
 
@@ -344,12 +344,12 @@ fn what_was_seen_instead_of_the_ca_decides_what_is_said() {
         (vec![], Reason::CaMissing, "az keyvault certificate import"),
         (vec![nothing()], Reason::CaMissing, "az keyvault certificate import"),
         (
-            vec![nothing(), Sighting::Other { object: object.clone(), thumbprint: other }],
+            vec![nothing(), Candidate::Other { object: object.clone(), thumbprint: other }],
             Reason::OtherCertificate,
             "az keyvault certificate download --vault-name my-vault --name root",
         ),
         (
-            vec![Sighting::Other { object: object.clone(), thumbprint: other }, Sighting::Deleted(object)],
+            vec![Candidate::Other { object: object.clone(), thumbprint: other }, Candidate::Deleted(object)],
             Reason::CaDeleted,
             "recover --vault-name my-vault --name root",
         ),
@@ -441,8 +441,8 @@ fn an_older_version_is_used_only_if_the_newest_grants_too() {
         let search = Search::Found(Box::new(Found { object, grant, tags, newest, ..*found }));
         let next = run().searched(registered(1, "e1", false), search, now());
         match next {
-            Next::RequestCode(_, allowed) => {
-                assert_eq!((allowed.rule.as_str(), remedies.len()), ("dps1", 0), "{name}")
+            Next::RequestCode(_, granted) => {
+                assert_eq!((granted.rule.as_str(), remedies.len()), ("dps1", 0), "{name}")
             }
             Next::Finish(outcome) => {
                 assert_eq!(outcome.reason(), Reason::NoGrant, "{name}: {outcome}");

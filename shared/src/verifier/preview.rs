@@ -14,25 +14,25 @@ use crate::verification::{Next, Verification};
 
 /// What registries hold, and what would become of it.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct Previews {
     /// Their certificates, registry by registry.
-    pub certificates: Vec<Surveyed>,
+    pub certificates: Vec<PreviewedCertificate>,
     /// Lists, and items of lists, that could not be read.
     pub unread: Vec<CallError>,
 }
 
 /// One certificate of a registry.
 #[derive(Debug)]
-pub struct Surveyed {
+pub struct PreviewedCertificate {
     /// What the list says of it.
     pub listed: ListedCertificate,
     /// What would become of one that is not.
-    pub foresight: Option<Foresight>,
+    pub preview: Option<Preview>,
 }
 
 /// How far a verification would come.
 #[derive(Debug)]
-pub enum Foresight {
+pub enum Preview {
     /// A code would be asked for, and signed with this.
     Ready {
         /// The vault object of the CA.
@@ -45,35 +45,35 @@ pub enum Foresight {
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// Looks into one registry, or into all that are served.
-    pub async fn survey(&self, only: Option<&RegistryId>) -> Survey {
-        let mut survey = Survey::default();
+    /// Looks into one registry, or into all that are allowed.
+    pub async fn preview_all(&self, only: Option<&RegistryId>) -> Previews {
+        let mut previews = Previews::default();
         let registries = match only {
             Some(registry) => vec![registry.clone()],
-            None => self.all_served(&mut survey).await,
+            None => self.all_allowed(&mut previews).await,
         };
         for registry in registries {
             let listed = self.registry.certificates(&registry).await;
-            let surveyed: Vec<Surveyed> = stream::iter(survey.read(listed))
+            let previewed: Vec<PreviewedCertificate> = stream::iter(previews.read(listed))
                 .map(|listed| async move {
-                    let foresight = match listed.is_verified {
+                    let preview = match listed.is_verified {
                         true => None,
-                        false => Some(self.foresee(&listed.id).await),
+                        false => Some(self.preview(&listed.id).await),
                     };
-                    Surveyed { listed, foresight }
+                    PreviewedCertificate { listed, preview }
                 })
                 .buffered(self.limits.at_once_in_sweep)
                 .collect()
                 .await;
-            survey.certificates.extend(surveyed);
+            previews.certificates.extend(previewed);
         }
-        survey
+        previews
     }
 
     /// Goes the way of a verification up to where it would write.
-    pub async fn foresee(&self, id: &CertificateId) -> Foresight {
+    pub async fn preview(&self, id: &CertificateId) -> Preview {
         let mut run = Verification::new(Upload { id: id.clone(), at: None });
-        let mut next = run.begin(&self.served);
+        let mut next = run.begin(&self.allowed);
         loop {
             next = match next {
                 Next::Look => match self.registry.get(id).await {
@@ -83,32 +83,32 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 Next::Search(registered) => {
                     let (name, thumbprint) = (id.name(), registered.thumbprint);
                     let wanted = Wanted { name, thumbprint, as_of: Instant::now() };
-                    let glimpse = self.vault.glimpse(id.name()).await;
-                    match self.vault.find(wanted, glimpse).await {
+                    let prefetched = self.vault.prefetch(id.name()).await;
+                    match self.vault.find(wanted, prefetched).await {
                         Ok(search) => run.searched(registered, search, (self.now)()),
                         Err(error) => run.failed(error),
                     }
                 }
-                Next::RequestCode(_, allowed) => {
-                    return Foresight::Ready { signed_with: allowed.ca.object, granted_by: allowed.rule };
+                Next::RequestCode(_, granted) => {
+                    return Preview::Ready { signed_with: granted.ca.object, granted_by: granted.rule };
                 }
                 // Whoever looks can look again.
                 Next::Wait { error, .. } => {
-                    return Foresight::Ends(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
+                    return Preview::Ends(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
                 }
-                Next::Finish(outcome) => return Foresight::Ends(outcome),
-                Next::Prove { .. } | Next::HandIn(..) => {
+                Next::Finish(outcome) => return Preview::Ends(outcome),
+                Next::Prove { .. } | Next::Submit(..) => {
                     unreachable!("there is no code to prove anything for")
                 }
             };
         }
     }
 
-    async fn all_served(&self, survey: &mut Survey) -> Vec<RegistryId> {
+    async fn all_allowed(&self, previews: &mut Previews) -> Vec<RegistryId> {
         let mut registries: Vec<RegistryId> = Vec::new();
-        for scope in self.served.scopes() {
+        for scope in self.allowed.scopes() {
             let listed = self.registry.registries(scope).await;
-            for registry in survey.read(listed) {
+            for registry in previews.read(listed) {
                 if !registries.contains(&registry) {
                     registries.push(registry);
                 }
@@ -118,7 +118,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     }
 }
 
-impl Survey {
+impl Previews {
     fn read<T>(&mut self, listed: Result<Listed<T>, CallError>) -> Vec<T> {
         let items = listed.unwrap_or_else(|error| vec![Err(error)]);
         items.into_iter().filter_map(|item| item.map_err(|error| self.unread.push(error)).ok()).collect()

@@ -23,16 +23,16 @@ pub(super) enum Step {
     Search,
     Code,
     Sign,
-    HandIn,
+    Submit,
     Wait,
 }
 
 /// A run, from its beginning to now.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct RunRecord {
     begun: Instant,
     /// Whether the run was made here, and not by another delivery that it was shared with.
-    pub(super) led: bool,
+    pub(super) is_leader: bool,
     looks: u64,
     thumbprint: Option<Thumbprint>,
     days_to_expiry: Option<i64>,
@@ -50,7 +50,7 @@ impl Step {
             Next::Search(_) => Some(Step::Search),
             Next::RequestCode(..) => Some(Step::Code),
             Next::Prove { .. } => Some(Step::Sign),
-            Next::HandIn(..) => Some(Step::HandIn),
+            Next::Submit(..) => Some(Step::Submit),
             Next::Finish(_) => None,
         }
     }
@@ -61,7 +61,7 @@ impl Step {
             Step::Search => "search",
             Step::Code => "code",
             Step::Sign => "sign",
-            Step::HandIn => "hand-in",
+            Step::Submit => "submit",
             Step::Wait => "wait",
         }
     }
@@ -72,11 +72,11 @@ impl Step {
     }
 }
 
-impl Course {
-    pub(super) fn begin() -> Course {
-        Course {
+impl RunRecord {
+    pub(super) fn begin() -> RunRecord {
+        RunRecord {
             begun: Instant::now(),
-            led: false,
+            is_leader: false,
             looks: 0,
             thumbprint: None,
             days_to_expiry: None,
@@ -116,17 +116,17 @@ impl Course {
     }
 
     /// The step before this one, which is what the run waits for.
-    pub(super) fn stuck_at(&self) -> &'static str {
+    pub(super) fn last_step(&self) -> &'static str {
         self.last.map_or("look", Step::name)
     }
 
     /// Writes the audit line: one for every run.
-    pub(super) fn close(&self, outcome: &Outcome) {
+    pub(super) fn finish(&self, outcome: &Outcome) {
         let reason = outcome.reason();
         metrics::ended(reason, self.begun.elapsed());
-        let (key, served_by, granted_by) = match outcome {
-            Outcome::Verified { signed_with, served_by, granted_by, .. } => {
-                (Some(self.key.as_ref().unwrap_or(signed_with)), Some(served_by), Some(granted_by))
+        let (key, allowed_by, granted_by) = match outcome {
+            Outcome::Verified { signed_with, allowed_by, granted_by, .. } => {
+                (Some(self.key.as_ref().unwrap_or(signed_with)), Some(allowed_by), Some(granted_by))
             }
             _ => (self.key.as_ref(), None, None),
         };
@@ -143,14 +143,14 @@ impl Course {
                     remedy,
                     attempt = self.attempt(),
                     key,
-                    servedBy = served_by,
+                    allowedBy = allowed_by,
                     grantedBy = granted_by,
                     daysToExpiry = self.days_to_expiry,
                     lookMs = self.milliseconds(Step::Look),
                     searchMs = self.milliseconds(Step::Search),
                     codeMs = self.milliseconds(Step::Code),
                     signMs = self.milliseconds(Step::Sign),
-                    handInMs = self.milliseconds(Step::HandIn),
+                    submitMs = self.milliseconds(Step::Submit),
                     waitMs = self.milliseconds(Step::Wait),
                     durationMs = milliseconds(self.begun.elapsed()),
                     "the run ended: {}",
