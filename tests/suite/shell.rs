@@ -198,7 +198,7 @@ async fn a_doctor_names_each_right_that_lacks() {
         (permissions::ACTIONS[0], "registry"),
         (permissions::ACTIONS[1], "registry"),
         (permissions::ACTIONS[2], "codes"),
-        (permissions::ACTIONS[3], "proofs"),
+        (permissions::ACTIONS[3], "submit"),
         (permissions::DATA_ACTIONS[0], "vault"),
         (permissions::DATA_ACTIONS[1], "sign"),
         (permissions::DATA_ACTIONS_TO_READ_SECRETS[0], "secrets"),
