@@ -55,9 +55,20 @@ pub struct GrantedCa {
     pub rule: String,
 }
 
-/// The next step.
+/// What a run does next.
 #[derive(Debug)]
+// A run holds one of it at a time, so a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Next {
+    /// Take a step, and decide again.
+    Do(Step),
+    /// End the run.
+    Finish(Outcome),
+}
+
+/// One step of a run.
+#[derive(Debug)]
+pub enum Step {
     /// Look at the certificate in the registry.
     Look,
     /// Let the peer recover, or whoever was quicker finish; then look.
@@ -82,10 +93,8 @@ pub enum Next {
         /// Whose key signs.
         granted: GrantedCa,
     },
-    /// Hand in the proof, if nobody wrote since the code was made.
+    /// Submit the verification certificate, with the etag that came with the code as If-Match.
     Submit(Etag, Proof),
-    /// That was it.
-    Finish(Outcome),
 }
 
 impl Verification {
@@ -108,7 +117,7 @@ impl Verification {
         match allowed.allowing(self.id.registry()) {
             Some(scope) => {
                 self.allowed_by = scope.to_string();
-                Next::Look
+                Next::Do(Step::Look)
             }
             None => Next::Finish(Outcome::Denied(Denial::NotAllowed { certificate: self.id.clone() })),
         }
@@ -138,11 +147,13 @@ impl Verification {
                 allowed_by: self.allowed_by.clone(),
                 granted_by: granted.rule,
             }),
-            (true, None) if self.accounted_for != Some(registered.thumbprint) => Next::Search(registered),
+            (true, None) if self.accounted_for != Some(registered.thumbprint) => {
+                Next::Do(Step::Search(registered))
+            }
             (true, _) => Next::Finish(Outcome::AlreadyVerified),
             (false, _) if self.looks > MAX_LOOKS => Next::Finish(Outcome::TryAgain(self.contended())),
-            (false, Some(granted)) => Next::RequestCode(registered, granted),
-            (false, None) => Next::Search(registered),
+            (false, Some(granted)) => Next::Do(Step::RequestCode(registered, granted)),
+            (false, None) => Next::Do(Step::Search(registered)),
         }
     }
 
@@ -179,13 +190,13 @@ impl Verification {
         }
         let granted = GrantedCa { ca, rule };
         self.found = Some((registered.thumbprint, granted.clone()));
-        Next::RequestCode(registered, granted)
+        Next::Do(Step::RequestCode(registered, granted))
     }
 
     /// A code was handed out. It is for whatever certificate is there now, which may be another one by now.
     pub fn challenged(&mut self, challenge: Challenge) -> Next {
         let Challenge { code, registered } = challenge;
-        let Some(granted) = self.found_for(registered.thumbprint) else { return Next::Look };
+        let Some(granted) = self.found_for(registered.thumbprint) else { return Next::Do(Step::Look) };
         // A key in a secret is looked at when it is pulled.
         if let KeyUse::SignInVault { certificate, .. } = &granted.ca.key
             && !registered.may_have_the_key_of(certificate)
@@ -193,7 +204,7 @@ impl Verification {
             return Next::Finish(Outcome::Failed(Failure::OtherKey { object: granted.ca.object }));
         }
         match VerificationCode::parse(&code) {
-            Ok(code) => Next::Prove { code, registered, granted },
+            Ok(code) => Next::Do(Step::Prove { code, registered, granted }),
             Err(unexpected) => Next::Finish(Outcome::Failed(Failure::Code(unexpected))),
         }
     }
@@ -201,13 +212,13 @@ impl Verification {
     /// The proof was made.
     pub fn proven(&mut self, registered: &Registered, proof: Proof) -> Next {
         self.submitted = Some(registered.thumbprint);
-        Next::Submit(registered.etag.clone(), proof)
+        Next::Do(Step::Submit(registered.etag.clone(), proof))
     }
 
     /// The proof was taken. What counts is what the registry says when it is asked again.
     pub fn submitted(&mut self, registered: &Registered) -> Next {
         if registered.is_verified {
-            Next::Look
+            Next::Do(Step::Look)
         } else {
             Next::Finish(Outcome::Failed(Failure::NotAccepted { certificate: self.id.clone() }))
         }
@@ -225,13 +236,13 @@ impl Verification {
                 self.changes += 1;
                 // The only failure that is known to have had no effect: whoever proved it then, it was not us.
                 self.submitted = None;
-                Next::Wait { nth: self.changes, at_least: None, error }
+                Next::Do(Step::Wait { nth: self.changes, at_least: None, error })
             }
             CallError::Unavailable { retry_after, .. }
                 if self.temporary_failures < MAX_TEMPORARY_FAILURES =>
             {
                 self.temporary_failures += 1;
-                Next::Wait { nth: self.temporary_failures, at_least: retry_after, error }
+                Next::Do(Step::Wait { nth: self.temporary_failures, at_least: retry_after, error })
             }
             CallError::Unavailable { .. } => {
                 Next::Finish(Outcome::TryAgain(TemporaryFailure::Unavailable(error)))

@@ -10,7 +10,7 @@ use keyholder::proof::{Proof, RawSignature, UnsignedProof};
 use keyholder::registry::{Challenge, Registered, answer};
 use keyholder::trust::{AllowedRegistries, Grant};
 use keyholder::vault::{Found, KeyUse, Kind, ObjectId, Search};
-use keyholder::verification::{Next, Verification};
+use keyholder::verification::{Next, Step, Verification};
 use keyholder::verification_code::VerificationCode;
 use keyholder_emulator::authority::Authority;
 use keyholder_functions::envelope;
@@ -132,20 +132,20 @@ impl Pieces {
         let mut looks = 0;
         loop {
             next = match next {
-                Next::Look => {
+                Next::Do(Step::Look) => {
                     looks += 1;
                     run.looked(Some(if looks == 1 { registered.clone() } else { verified.clone() }))
                 }
-                Next::Search(registered) => {
+                Next::Do(Step::Search(registered)) => {
                     run.searched(registered, Search::Found(Box::new(self.found.clone())), self.now)
                 }
-                Next::RequestCode(registered, _) => {
+                Next::Do(Step::RequestCode(registered, _)) => {
                     run.challenged(Challenge { code: CODE.to_owned(), registered })
                 }
-                Next::Prove { registered, .. } => run.proven(&registered, proof.clone()),
-                Next::Submit(..) => run.submitted(&verified),
+                Next::Do(Step::Prove { registered, .. }) => run.proven(&registered, proof.clone()),
+                Next::Do(Step::Submit(..)) => run.submitted(&verified),
                 Next::Finish(outcome) => return outcome,
-                Next::Wait { .. } => unreachable!("nothing fails"),
+                Next::Do(Step::Wait { .. }) => unreachable!("nothing fails"),
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::event::Upload;
 use crate::outcome::{Outcome, TemporaryFailure};
 use crate::registry::{Listed, ListedCertificate, Registry};
 use crate::vault::{ObjectId, Vault, Wanted};
-use crate::verification::{Next, Verification};
+use crate::verification::{Next, Step, Verification};
 
 /// What registries hold, and what would become of it.
 #[derive(Debug, Default)]
@@ -75,12 +75,16 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let mut run = Verification::new(Upload { id: id.clone(), at: None });
         let mut next = run.begin(&self.allowed);
         loop {
-            next = match next {
-                Next::Look => match self.registry.get(id).await {
+            let step = match next {
+                Next::Do(step) => step,
+                Next::Finish(outcome) => return Preview::Ends(outcome),
+            };
+            next = match step {
+                Step::Look => match self.registry.get(id).await {
                     Ok(registered) => run.looked(registered),
                     Err(error) => run.failed(error),
                 },
-                Next::Search(registered) => {
+                Step::Search(registered) => {
                     let (name, thumbprint) = (id.name(), registered.thumbprint);
                     let wanted = Wanted { name, thumbprint, as_of: Instant::now() };
                     let prefetched = self.vault.prefetch(id.name()).await;
@@ -89,16 +93,17 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                         Err(error) => run.failed(error),
                     }
                 }
-                Next::RequestCode(_, granted) => {
+                Step::RequestCode(_, granted) => {
                     return Preview::Ready { signed_with: granted.ca.object, granted_by: granted.rule };
                 }
                 // Whoever looks can look again.
-                Next::Wait { error, .. } => {
+                Step::Wait { error, .. } => {
                     return Preview::Ends(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
                 }
-                Next::Finish(outcome) => return Preview::Ends(outcome),
-                Next::Prove { .. } | Next::Submit(..) => {
-                    unreachable!("there is no code to prove anything for")
+                // Both follow a code, and none is asked for here.
+                Step::Prove { .. } | Step::Submit(..) => {
+                    let certificate = id.clone();
+                    return Preview::Ends(Outcome::TryAgain(TemporaryFailure::Broken { certificate }));
                 }
             };
         }

@@ -8,7 +8,7 @@ use tracing::{Instrument, info, warn};
 
 use super::Verifier;
 use super::issuer::{Unbelieved, issuer};
-use super::run_record::{RunRecord, Step, milliseconds};
+use super::run_record::{RunRecord, StepKind, milliseconds};
 use crate::ca::CaCertificate;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
@@ -21,7 +21,7 @@ use crate::reason::Reason;
 use crate::registry::{Challenge, Registered, Registry};
 use crate::telemetry::metrics;
 use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
-use crate::verification::{GrantedCa, Next, Verification};
+use crate::verification::{GrantedCa, Next, Step, Verification};
 use crate::verification_code::VerificationCode;
 
 /// The longest first pause; it doubles with each.
@@ -55,14 +55,14 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         let mut next = run.begin(&self.allowed);
         let mut reading = Reading { prefetched: None, again: false };
         loop {
-            let Some(step) = Step::of(&next) else {
-                let Next::Finish(outcome) = next else { unreachable!("every other step has a name") };
-                return outcome;
+            let step = match next {
+                Next::Do(step) => step,
+                Next::Finish(outcome) => return outcome,
             };
-            let begun = Instant::now();
-            let taken = self.take(next, &upload.id, &mut run, &mut reading, deadline, record);
-            next = taken.instrument(step.span()).await;
-            record.spent(step, begun);
+            let (kind, begun) = (StepKind::of(&step), Instant::now());
+            let taken = self.take(step, &upload.id, &mut run, &mut reading, deadline, record);
+            next = taken.instrument(kind.span()).await;
+            record.spent(kind, begun);
         }
     }
 
@@ -70,15 +70,15 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
     /// asked for the CA under its name.
     async fn take<'r>(
         &'r self,
-        next: Next,
+        step: Step,
         id: &'r CertificateId,
         run: &mut Verification,
         reading: &mut Reading<'r, V::Prefetched>,
         deadline: Instant,
         record: &mut RunRecord,
     ) -> Next {
-        match next {
-            Next::Look => {
+        match step {
+            Step::Look => {
                 let look = self.registry.get(id);
                 let mut prefetch = (!run.has_found()).then(|| Prefetch::new(self.vault.prefetch(id.name())));
                 let looked = match &mut prefetch {
@@ -97,10 +97,10 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     }
                     Err(error) => run.failed(error),
                 };
-                reading.prefetched = prefetch.filter(|_| matches!(next, Next::Search(_)));
+                reading.prefetched = prefetch.filter(|_| matches!(next, Next::Do(Step::Search(_))));
                 next
             }
-            Next::Wait { nth, at_least, error } => {
+            Step::Wait { nth, at_least, error } => {
                 let pause = pause(nth, at_least);
                 if pause >= deadline.saturating_duration_since(Instant::now()) {
                     return Next::Finish(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
@@ -115,28 +115,28 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     "waiting before looking again"
                 );
                 tokio::time::sleep(pause).await;
-                Next::Look
+                Next::Do(Step::Look)
             }
-            Next::Search(registered) => self.search(registered, id, run, reading).await,
-            Next::RequestCode(registered, _) => {
+            Step::Search(registered) => self.search(registered, id, run, reading).await,
+            Step::RequestCode(registered, _) => {
                 match self.registry.generate_verification_code(id, &registered.etag).await {
                     Ok(challenge) => run.challenged(challenge),
                     Err(error) => run.failed(error),
                 }
             }
-            Next::Prove { code, registered, granted }
+            Step::Prove { code, registered, granted }
                 if !reading.again && granted.ca.read.elapsed() > GRANT_GOOD_FOR =>
             {
                 let next = self.search(registered, id, run, reading).await;
                 reading.again = true;
                 match next {
-                    Next::RequestCode(registered, _) => {
+                    Next::Do(Step::RequestCode(registered, _)) => {
                         run.challenged(Challenge { code: code.as_str().to_owned(), registered })
                     }
                     next => next,
                 }
             }
-            Next::Prove { code, registered, granted } => {
+            Step::Prove { code, registered, granted } => {
                 reading.again = false;
                 match self.prove(id, &code, &registered, &granted, record).await {
                     Ok(proof) => run.proven(&registered, proof),
@@ -145,11 +145,10 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
                 }
             }
-            Next::Submit(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
+            Step::Submit(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
                 Ok(registered) => run.submitted(&registered),
                 Err(error) => run.failed(error),
             },
-            end @ Next::Finish(_) => end,
         }
     }
 

@@ -14,11 +14,11 @@ use crate::registry::Registered;
 use crate::telemetry::metrics;
 use crate::thumbprint::Thumbprint;
 use crate::vault::ObjectId;
-use crate::verification::Next;
+use crate::verification::Step;
 
 /// What a run spends its time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum StepKind {
     Look,
     Search,
     Code,
@@ -37,32 +37,30 @@ pub(super) struct RunRecord {
     thumbprint: Option<Thumbprint>,
     days_to_expiry: Option<i64>,
     key: Option<ObjectId>,
-    last: Option<Step>,
+    last: Option<StepKind>,
     spent: [Duration; 6],
 }
 
-impl Step {
-    /// What is done next, unless it is over.
-    pub(super) fn of(next: &Next) -> Option<Step> {
-        match next {
-            Next::Look => Some(Step::Look),
-            Next::Wait { .. } => Some(Step::Wait),
-            Next::Search(_) => Some(Step::Search),
-            Next::RequestCode(..) => Some(Step::Code),
-            Next::Prove { .. } => Some(Step::Sign),
-            Next::Submit(..) => Some(Step::Submit),
-            Next::Finish(_) => None,
+impl StepKind {
+    pub(super) fn of(step: &Step) -> StepKind {
+        match step {
+            Step::Look => StepKind::Look,
+            Step::Wait { .. } => StepKind::Wait,
+            Step::Search(_) => StepKind::Search,
+            Step::RequestCode(..) => StepKind::Code,
+            Step::Prove { .. } => StepKind::Sign,
+            Step::Submit(..) => StepKind::Submit,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Step::Look => "look",
-            Step::Search => "search",
-            Step::Code => "code",
-            Step::Sign => "sign",
-            Step::Submit => "submit",
-            Step::Wait => "wait",
+            StepKind::Look => "look",
+            StepKind::Search => "search",
+            StepKind::Code => "code",
+            StepKind::Sign => "sign",
+            StepKind::Submit => "submit",
+            StepKind::Wait => "wait",
         }
     }
 
@@ -86,12 +84,12 @@ impl RunRecord {
         }
     }
 
-    pub(super) fn spent(&mut self, step: Step, since: Instant) {
+    pub(super) fn spent(&mut self, step: StepKind, since: Instant) {
         self.spent[step as usize] += since.elapsed();
-        if step != Step::Wait {
+        if step != StepKind::Wait {
             self.last = Some(step);
         }
-        self.looks += u64::from(step == Step::Look);
+        self.looks += u64::from(step == StepKind::Look);
     }
 
     pub(super) fn saw(&mut self, id: &CertificateId, registered: &Registered, now: OffsetDateTime) {
@@ -117,7 +115,7 @@ impl RunRecord {
 
     /// The step before this one, which is what the run waits for.
     pub(super) fn last_step(&self) -> &'static str {
-        self.last.map_or("look", Step::name)
+        self.last.map_or("look", StepKind::name)
     }
 
     /// Writes the audit line: one for every run.
@@ -146,12 +144,12 @@ impl RunRecord {
                     allowedBy = allowed_by,
                     grantedBy = granted_by,
                     daysToExpiry = self.days_to_expiry,
-                    lookMs = self.milliseconds(Step::Look),
-                    searchMs = self.milliseconds(Step::Search),
-                    codeMs = self.milliseconds(Step::Code),
-                    signMs = self.milliseconds(Step::Sign),
-                    submitMs = self.milliseconds(Step::Submit),
-                    waitMs = self.milliseconds(Step::Wait),
+                    lookMs = self.milliseconds(StepKind::Look),
+                    searchMs = self.milliseconds(StepKind::Search),
+                    codeMs = self.milliseconds(StepKind::Code),
+                    signMs = self.milliseconds(StepKind::Sign),
+                    submitMs = self.milliseconds(StepKind::Submit),
+                    waitMs = self.milliseconds(StepKind::Wait),
                     durationMs = milliseconds(self.begun.elapsed()),
                     "the run ended: {}",
                     reason.name()
@@ -166,7 +164,7 @@ impl RunRecord {
     }
 
     /// Nothing for a step that was not taken.
-    fn milliseconds(&self, step: Step) -> Option<f64> {
+    fn milliseconds(&self, step: StepKind) -> Option<f64> {
         let spent = self.spent[step as usize];
         (!spent.is_zero()).then(|| milliseconds(spent))
     }
