@@ -32,6 +32,8 @@ pub enum CallError {
         call: String,
         /// HTTP status.
         status: u16,
+        /// What the code means for us.
+        refusal: Refusal,
         /// The peer's error code, with the inner code where there is one.
         code: String,
         /// The peer's sentence.
@@ -58,16 +60,35 @@ impl CallError {
             CallError::Unavailable { status: Some(401), .. } => Reason::TokenRefused,
             CallError::Unavailable { status: Some(_), .. } => Reason::Unavailable,
             CallError::Unavailable { status: None, .. } => Reason::Unreachable,
-            CallError::Refused { code, .. } => match code.rsplit('/').next().unwrap_or_default() {
-                "KeyDisabled" | "SecretDisabled" => Reason::KeyDisabled,
-                "KeyOperationForbidden" => Reason::KeyCannotSign,
-                "KeyExpired" | "KeyNotYetValid" => Reason::KeyNotValidNow,
-                "ForbiddenByFirewall" => Reason::Firewall,
-                "ForbiddenByRbac" | "AccessDenied" | "AuthorizationFailed" => Reason::AccessRefused,
-                _ => Reason::Refused,
+            CallError::Refused { refusal, .. } => match refusal {
+                Refusal::Disabled => Reason::KeyDisabled,
+                Refusal::OperationNotAllowed => Reason::KeyCannotSign,
+                Refusal::NotValidNow => Reason::KeyNotValidNow,
+                Refusal::Firewall => Reason::Firewall,
+                Refusal::AccessPolicy | Refusal::Role => Reason::AccessRefused,
+                Refusal::Other => Reason::Refused,
             },
         }
     }
+}
+
+/// Why a service refused a call. The adapter of each service reads it from the error code, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The key or secret is disabled.
+    Disabled,
+    /// The key does not allow this operation.
+    OperationNotAllowed,
+    /// The key has expired, or is not valid yet.
+    NotValidNow,
+    /// The vault's firewall blocks the app.
+    Firewall,
+    /// The vault's access policies give the app no permission.
+    AccessPolicy,
+    /// No role assignment allows the action.
+    Role,
+    /// Any other reason.
+    Other,
 }
 
 /// What an HTTP status asks of the caller.

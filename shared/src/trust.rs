@@ -37,14 +37,23 @@ pub enum InvalidRegistries {
     #[error("it is empty, so no registry would be allowed")]
     Empty,
     /// An entry that is no scope.
-    #[error("{0}")]
-    Entry(String),
+    #[error(transparent)]
+    Entry(#[from] InvalidScope),
+}
+
+/// Why a text is not the id of a subscription, a resource group or a DPS instance.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{input:?}: {reason}")]
+pub struct InvalidScope {
+    input: String,
+    reason: String,
 }
 
 impl Scope {
     /// Reads the id of a subscription, a resource group or a DPS instance.
-    pub fn parse(text: &str) -> Result<Scope, String> {
-        let segments = certificate_id::segments(text).map_err(|reason| format!("{text:?}: {reason}"))?;
+    pub fn parse(text: &str) -> Result<Scope, InvalidScope> {
+        let invalid = |reason| InvalidScope { input: text.to_owned(), reason };
+        let segments = certificate_id::segments(text).map_err(invalid)?;
         let scope = match segments.as_slice() {
             [subscriptions, subscription] => certificate_id::keyword(subscriptions, "subscriptions")
                 .and_then(|()| certificate_id::subscription(subscription))
@@ -59,7 +68,7 @@ impl Scope {
             }
             _ => RegistryId::parse(text).map(Scope::Registry).map_err(|error: InvalidId| error.to_string()),
         };
-        scope.map_err(|reason| format!("{text:?}: {reason}"))
+        scope.map_err(invalid)
     }
 
     /// The path of its resource, ready for a URL.
@@ -101,7 +110,7 @@ impl AllowedRegistries {
     /// Reads a comma-separated list of scopes; blanks around them and empty entries do not count.
     pub fn parse(text: &str) -> Result<AllowedRegistries, InvalidRegistries> {
         let scopes = entries(text).map(Scope::parse).collect::<Result<Vec<_>, _>>();
-        match scopes.map_err(InvalidRegistries::Entry)? {
+        match scopes? {
             scopes if scopes.is_empty() => Err(InvalidRegistries::Empty),
             scopes => Ok(AllowedRegistries(scopes)),
         }

@@ -8,7 +8,7 @@ mod directory;
 pub mod key_vault;
 mod object_id;
 
-pub use object_id::{Kind, ObjectId};
+pub use object_id::{InvalidObjectId, Kind, ObjectId};
 
 use tokio::time::Instant;
 

@@ -69,7 +69,9 @@ impl Webhook {
     fn read_alone(look_up: impl Fn(&str) -> Option<String>) -> Result<Webhook, InvalidSettings> {
         let look_up = super::given(&look_up);
         let mut problems = InvalidSettings::default();
-        let secrets = SECRET.required(&look_up, &mut problems, SharedSecrets::parse);
+        let secrets = SECRET.required(&look_up, &mut problems, |text| {
+            SharedSecrets::parse(text).map_err(|error| error.to_string())
+        });
         let subscriptions = SUBSCRIPTIONS.required(&look_up, &mut problems, Subscriptions::parse);
         let public = Url::parse(PUBLIC_AUTHORITY).expect("the constant is a URL");
         let authority = AUTHORITY.optional(&look_up, &mut problems, public, super::endpoint);

@@ -13,7 +13,7 @@ use azure_core::http::{HttpClient, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::answer;
+use super::answer::{self, UnreadableAnswer};
 use super::{Challenge, Listed, ListedCertificate, Registered, Registry};
 use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::{self, Advice, CallError};
@@ -162,9 +162,7 @@ impl Arm {
         let answer = self.call(&call, Method::Post, &path, Some(&etag), body).await?;
         match answer.status {
             StatusCode::NotFound | StatusCode::PreconditionFailed | StatusCode::BadRequest => Ok(()),
-            _ => {
-                answer.read(&call, registry, |_| Err("a certificate was found that is not there".to_owned()))
-            }
+            _ => answer.read(&call, registry, |_| Err(UnreadableAnswer::Impossible)),
         }
     }
 }
@@ -185,7 +183,10 @@ impl Registry for Arm {
     async fn certificates(&self, registry: &RegistryId) -> Result<Listed<ListedCertificate>, CallError> {
         let call = format!("listing the certificates of {registry}");
         let items = self.list(&call, registry, format!("{}/certificates", registry.path())).await?;
-        Ok(items.iter().map(|item| item.listed().map_err(|reason| unreadable(&call, &reason))).collect())
+        Ok(items
+            .iter()
+            .map(|item| item.listed().map_err(|error| unreadable(&call, &error.to_string())))
+            .collect())
     }
 
     async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {
@@ -231,10 +232,10 @@ impl ArmAnswer {
         &self,
         call: &str,
         scope: &(dyn Display + Sync),
-        read: impl FnOnce(&[u8]) -> Result<T, String>,
+        read: impl FnOnce(&[u8]) -> Result<T, UnreadableAnswer>,
     ) -> Result<T, CallError> {
         if self.status == StatusCode::Ok {
-            return read(&self.body).map_err(|reason| unreadable(call, &reason));
+            return read(&self.body).map_err(|error| unreadable(call, &error.to_string()));
         }
         let answer = answer::error_answer(&self.body);
         let status = u16::from(self.status);
@@ -249,6 +250,7 @@ impl ArmAnswer {
             Advice::GiveUp => CallError::Refused {
                 call: call.to_owned(),
                 status,
+                refusal: answer.refusal(),
                 code: answer.code,
                 message: answer.message,
                 remedy: (status == 403).then(|| {

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::ca::SignatureAlgorithm;
+use crate::error::Refusal;
 use crate::etag::Etag;
 use crate::proof::{Proof, RawSignature};
 use crate::registry::{Challenge, Listed, ListedCertificate, Registered};
@@ -37,7 +38,7 @@ struct Cloud {
 
 fn refused() -> CallError {
     let (call, code, message) = ("listing".into(), "no".into(), "no".into());
-    CallError::Refused { call, status: 403, code, message, remedy: None }
+    CallError::Refused { call, status: 403, refusal: Refusal::Other, code, message, remedy: None }
 }
 
 fn registry(name: &str) -> RegistryId {

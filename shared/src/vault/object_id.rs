@@ -42,26 +42,50 @@ impl Kind {
     }
 }
 
+/// Why a text is not the id of an object in a vault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{input} is not an id of one of the {} of {vault}: {problem}", .kind.segment())]
+pub struct InvalidObjectId {
+    /// The text, in quotes and shortened.
+    input: String,
+    kind: Kind,
+    vault: Arc<Url>,
+    problem: ObjectIdProblem,
+}
+
+/// What is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum ObjectIdProblem {
+    #[error(transparent)]
+    NotAUrl(#[from] url::ParseError),
+    #[error("it names another host")]
+    OtherHost,
+    #[error("it has other segments")]
+    OtherSegments,
+    #[error("its name or version has unexpected characters")]
+    UnexpectedCharacters,
+}
+
 impl ObjectId {
     /// Reads the id of an object of a certain kind as the vault at `vault` wrote it. In lists ids have no
     /// version; then `version` of the result is empty.
-    pub fn parse(text: &str, vault: &Arc<Url>, kind: Kind) -> Result<ObjectId, String> {
-        let refused = |reason: &str| {
-            let text = error::quoted(text);
-            format!("{text} is not an id of one of the {} of {vault}: {reason}", kind.segment())
+    pub fn parse(text: &str, vault: &Arc<Url>, kind: Kind) -> Result<ObjectId, InvalidObjectId> {
+        let invalid = |problem| {
+            let input = error::quoted(text);
+            InvalidObjectId { input, kind, vault: vault.clone(), problem }
         };
-        let url = Url::parse(text).map_err(|error| refused(&error.to_string()))?;
+        let url = Url::parse(text).map_err(|error| invalid(error.into()))?;
         if url.origin() != vault.origin() {
-            return Err(refused("it names another host"));
+            return Err(invalid(ObjectIdProblem::OtherHost));
         }
         let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
         let (name, version) = match segments.as_slice() {
             [segment, name] if *segment == kind.segment() => (*name, ""),
             [segment, name, version] if *segment == kind.segment() => (*name, *version),
-            _ => return Err(refused("it has other segments")),
+            _ => return Err(invalid(ObjectIdProblem::OtherSegments)),
         };
         if !is_name(name) || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(refused("its name or version has unexpected characters"));
+            return Err(invalid(ObjectIdProblem::UnexpectedCharacters));
         }
         Ok(ObjectId { vault: vault.clone(), kind, name: name.to_owned(), version: version.to_owned() })
     }

@@ -2,6 +2,7 @@ use url::Url;
 
 use super::*;
 use crate::ca::CaCertificate;
+use crate::error::Refusal;
 use crate::reason::Reason;
 use crate::testing::{self, CODE, P256};
 use crate::trust::Grant;
@@ -94,7 +95,7 @@ fn unavailable(retry_after: Option<u64>) -> CallError {
 
 fn refused() -> CallError {
     let (call, code, message) = ("reading".into(), "no".into(), "no".into());
-    CallError::Refused { call, status: 403, code, message, remedy: None }
+    CallError::Refused { call, status: 403, refusal: Refusal::Other, code, message, remedy: None }
 }
 
 #[test]

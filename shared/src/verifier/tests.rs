@@ -13,7 +13,7 @@ use super::preview::Preview;
 use super::*;
 use crate::ca::CaCertificate;
 use crate::certificate_id::RegistryId;
-use crate::error::CallError;
+use crate::error::{CallError, Refusal};
 use crate::etag::Etag;
 use crate::key_opener::OpenKey;
 use crate::outcome::Failure;
@@ -153,8 +153,8 @@ struct OneKey {
     key: PKey<Private>,
     ca: CaCertificate,
     secret: Option<String>,
-    /// The code with which it refuses to sign; then there is a secret behind the certificate.
-    refuses: Option<&'static str>,
+    /// Why it refuses to sign; then there is a secret behind the certificate.
+    refuses: Option<Refusal>,
     /// How long a signature takes.
     takes: Duration,
     breaks: bool,
@@ -199,9 +199,9 @@ impl Vault for &OneKey {
         algorithm: SignatureAlgorithm,
         digest: &[u8],
     ) -> Result<RawSignature, CallError> {
-        if let Some(code) = self.refuses {
-            let (call, code, message) = ("signing".into(), code.into(), "no".into());
-            return Err(CallError::Refused { call, status: 403, code, message, remedy: None });
+        if let Some(refusal) = self.refuses {
+            let (call, code, message) = ("signing".into(), "Forbidden".into(), "no".into());
+            return Err(CallError::Refused { call, status: 403, refusal, code, message, remedy: None });
         }
         assert!(!self.breaks, "the vault breaks");
         tokio::time::sleep(self.takes).await;
@@ -297,21 +297,21 @@ async fn a_pulled_key_proves_it_as_well() {
 #[tokio::test]
 async fn a_key_that_may_not_sign_is_pulled_and_one_that_its_owner_disabled_is_not() {
     let rows = [
-        ("Forbidden/KeyOperationForbidden", true),
-        ("Forbidden/ForbiddenByRbac", true),
-        ("Forbidden/AccessDenied", true),
-        ("Forbidden/KeyDisabled", false),
-        ("Forbidden/KeyExpired", false),
-        ("Forbidden/ForbiddenByFirewall", false),
-        ("Forbidden", false),
+        (Refusal::OperationNotAllowed, true),
+        (Refusal::Role, true),
+        (Refusal::AccessPolicy, true),
+        (Refusal::Disabled, false),
+        (Refusal::NotValidNow, false),
+        (Refusal::Firewall, false),
+        (Refusal::Other, false),
     ];
-    for (code, pulled) in rows {
+    for (refusal, pulled) in rows {
         let (registry, mut vault) = peers(State::default());
         let pem = vault.key.private_key_to_pem_pkcs8().expect("encodes");
         vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
-        vault.refuses = Some(code);
+        vault.refuses = Some(refusal);
         let outcome = verify(&registry, &vault).await;
-        assert_eq!(matches!(*outcome, Outcome::Verified { .. }), pulled, "{code}: {outcome}");
+        assert_eq!(matches!(*outcome, Outcome::Verified { .. }), pulled, "{refusal:?}: {outcome}");
     }
 }
 

@@ -105,7 +105,7 @@ impl Calls {
             return Ok(None);
         };
         let certificate =
-            Certificate::read(bundle, &self.vault).map_err(|reason| unreadable(&call, &reason))?;
+            Certificate::read(bundle, &self.vault).map_err(|error| unreadable(&call, &error.to_string()))?;
         Ok(Some(Certificate { read, ..certificate }))
     }
 
@@ -122,7 +122,7 @@ impl Calls {
             };
             let id = item.id.as_deref().unwrap_or_default();
             let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
-                .map_err(|reason| unreadable(&call, &reason))?;
+                .map_err(|error| unreadable(&call, &error.to_string()))?;
             names.entry(thumbprint).or_insert_with(|| id.name().to_owned());
         }
         Ok(names)
@@ -138,7 +138,7 @@ impl Calls {
         while let Some(item) = items.try_next().await.map_err(fail)? {
             let id = item.id.as_deref().unwrap_or_default();
             let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
-                .map_err(|reason| unreadable(&call, &reason))?;
+                .map_err(|error| unreadable(&call, &error.to_string()))?;
             grants.push((id.name().to_owned(), grant_and_tags(item.tags).0));
         }
         Ok(grants)
@@ -159,7 +159,7 @@ impl Calls {
             if item.x509_thumbprint.as_deref().and_then(Thumbprint::from_bytes) == Some(wanted) {
                 let id = item.id.as_deref().unwrap_or_default();
                 let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
-                    .map_err(|reason| unreadable(&call, &reason))?;
+                    .map_err(|error| unreadable(&call, &error.to_string()))?;
                 return Ok(Some(id.version().to_owned()));
             }
         }
@@ -205,7 +205,7 @@ impl Calls {
         let version = |properties: SecretProperties| {
             let id = properties.id.as_deref().unwrap_or_default();
             let object = ObjectId::parse(id, &self.vault, Kind::Secret)
-                .map_err(|reason| unreadable(&call, &reason))?;
+                .map_err(|error| unreadable(&call, &error.to_string()))?;
             let (grant, tags) = grant_and_tags(properties.tags);
             Ok::<_, CallError>(Version { object, grant, tags })
         };
