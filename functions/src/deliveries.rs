@@ -1,4 +1,4 @@
-//! What becomes of events, whichever front door they came in by.
+//! Handles events from every front door.
 
 mod tally;
 
@@ -40,13 +40,13 @@ pub(crate) struct Desk<R, V> {
     uploads: Arc<Semaphore>,
 }
 
-/// What became of events: some lines about it, and what their caller is told.
+/// The result of handling events: lines for the answer's body, and the answer.
 pub(crate) struct Handled {
     pub(crate) lines: Vec<String>,
     pub(crate) answer: DeliveryAnswer,
 }
 
-/// The HTTP status of an answer.
+/// Returns the HTTP status of an answer.
 pub(crate) fn status(answer: DeliveryAnswer) -> StatusCode {
     StatusCode::from_u16(answer.status()).expect("the table holds statuses of HTTP")
 }
@@ -82,7 +82,7 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
         Handled { lines, answer: answers.into_iter().max().unwrap_or(DeliveryAnswer::Done) }
     }
 
-    /// Tells the uploads that are worked on from everything else.
+    /// Separates the uploads that get a run from all other events.
     fn admit(&self, events: Vec<Delivered>) -> (Vec<Admitted>, Tally) {
         let (mut admitted, mut tally) = (Vec::new(), Tally::default());
         for Delivered { id, notice } in events {

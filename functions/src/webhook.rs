@@ -8,12 +8,13 @@
 //! | `POST /sweep` | looks for what events missed, as `SweepUnverified` does |
 //!
 //! All but the first need the shared secret, as `?code=` or in the header `x-functions-key` (the names that keys
-//! have in Azure Functions). Event Grid takes 400, 401, 403 and 413 for final, so they are kept for what no
-//! repetition mends: a body that is no event, a caller without the secret, an event subscription that was not
+//! have in Azure Functions). Event Grid does not retry after 400, 401, 403 and 413, so they are used only where a
+//! retry cannot help: a body that is no event, a caller without the secret, an event subscription that was not
 //! announced, a body larger than any that Event Grid sends.
 //!
 //! Where the settings ask for it, `POST /eventgrid` also needs the token that Entra ID gives Event Grid. The CloudEvents
-//! handshake is not known to bring one, and the consent it gets is worth nothing to whoever cannot bring one later.
+//! handshake is not known to send one. A caller that passes the handshake without a token gains nothing, because its
+//! events need one.
 
 mod question;
 
@@ -245,7 +246,7 @@ async fn not_allowed(method: Method, uri: Uri) -> Response {
     refusal(StatusCode::METHOD_NOT_ALLOWED, &error)
 }
 
-/// For whoever created the event subscription, and for people with curl.
+/// Returns a refusal with a text for the creator of the event subscription.
 fn refusal(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }

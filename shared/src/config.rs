@@ -1,6 +1,6 @@
 //! The app settings, parsed into types.
 //!
-//! They are read through a look-up rather than from the environment, so that a test hands in a map. Every
+//! They are read through a look-up rather than from the environment, so that a test can pass a map. Every
 //! wrong one is reported at once, by name, with its form and an example.
 
 mod setting;
@@ -89,7 +89,7 @@ pub enum Identity {
     },
     /// A federated token in a file (Kubernetes, other clouds).
     Workload,
-    /// Whoever is logged in with `az` or `azd`.
+    /// The account that is signed in with `az` or `azd`.
     Developer,
 }
 

@@ -1,4 +1,4 @@
-//! Work that is begun before it is known whether it is needed, and goes on beside something else.
+//! A future that is polled while another one is awaited, and whose result may never be needed.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -6,22 +6,22 @@ use std::pin::{Pin, pin};
 use futures::FutureExt;
 use futures::future::{BoxFuture, MaybeDone, maybe_done};
 
-/// Work under way. Dropping it ends it.
+/// A future that is polled alongside another one. Dropping it cancels it.
 pub(crate) struct Prefetch<'w, T>(Pin<Box<MaybeDone<BoxFuture<'w, T>>>>);
 
 impl<'w, T> Prefetch<'w, T> {
-    /// Begins nothing yet: it gets on only while something else, or its result, is awaited.
+    /// Wraps a future. It makes progress only in [`Prefetch::poll_alongside`] and [`Prefetch::result`].
     pub(crate) fn new(work: impl Future<Output = T> + Send + 'w) -> Prefetch<'w, T> {
         Prefetch(Box::pin(maybe_done(work.boxed())))
     }
 
-    /// Waits for something else, and for nothing but that.
+    /// Awaits another future, and polls this one meanwhile. Returns as soon as the other one is ready.
     pub(crate) async fn poll_alongside<O>(&mut self, other: impl Future<Output = O>) -> O {
         let mut other = pin!(other);
         poll_fn(|context| {
             let other = other.as_mut().poll(context);
             if other.is_pending() {
-                // Whether it is done by now is asked for when its result is.
+                // `result` finds out whether it is ready.
                 let _ = self.0.as_mut().poll(context);
             }
             other
@@ -29,10 +29,10 @@ impl<'w, T> Prefetch<'w, T> {
         .await
     }
 
-    /// Waits for what is left of it.
+    /// Awaits the result.
     pub(crate) async fn result(mut self) -> T {
         self.0.as_mut().await;
-        self.0.as_mut().take_output().expect("it is done, and its result is taken here alone")
+        self.0.as_mut().take_output().expect("it is ready, and only this function takes the result")
     }
 }
 
@@ -54,9 +54,9 @@ mod tests {
                 "done"
             });
             prefetch.poll_alongside(sleep(ms(other))).await;
-            assert_eq!(begun.elapsed(), ms(other), "{work} beside {other}");
+            assert_eq!(begun.elapsed(), ms(other), "{work} alongside {other}");
             assert_eq!(prefetch.result().await, "done");
-            assert_eq!(begun.elapsed(), ms(work.max(other)), "{work} beside {other}");
+            assert_eq!(begun.elapsed(), ms(work.max(other)), "{work} alongside {other}");
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct PulledKey {
 /// Why a secret's value is no key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum UnusableSecret {
-    /// A passphrase would be needed, and there is nobody to ask.
+    /// It needs a passphrase, and the app has none.
     #[error(
         "its PEM key is encrypted; store it without a passphrase, the vault protects it: openssl pkcs8 -topk8 -nocrypt"
     )]
@@ -118,7 +118,7 @@ impl PulledKey {
         if text.chars().any(|character| character.is_control() && !character.is_ascii_whitespace()) {
             return Err(UnusableSecret::Unknown);
         }
-        // Not even tried: whoever encrypted it also chose how long the attempt takes.
+        // Not even tried: the party that encrypted it also chose how long the attempt takes.
         if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
             return Err(UnusableSecret::EncryptedPem);
         }

@@ -1,22 +1,22 @@
-//! The table of outcomes: every way a run can end, what it means, and what the Functions host is told.
+//! The table of outcomes: every way a run can end, what it means, and the answer to the Functions host.
 //!
-//! Event Grid delivers an event again for up to a day when it is told that something failed. That is right
-//! for what time mends and wrong for what a person has to mend, which is therefore told as a success, loudly
-//! logged, and tried again by the sweep.
+//! Event Grid delivers an event again, for up to a day, when the answer is a failure. That helps against
+//! temporary failures only. A problem that needs a person is therefore answered as a success and logged as
+//! an error, and the sweep tries again.
 
-/// What the Functions host, or Event Grid itself, is told. Of several the greatest counts.
+/// The answer to the Functions host, or to Event Grid itself. Of several answers the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeliveryAnswer {
-    /// 200: it is done.
+    /// 200: the event needs nothing more.
     Done,
-    /// 200, with an error in the log: delivering the event again would change nothing.
+    /// 200, and an error in the log: a person has to act, and delivering the event again would not help.
     NeedsAction,
     /// 503: Event Grid delivers the event again, for up to a day.
     Retry,
 }
 
 impl DeliveryAnswer {
-    /// The HTTP status. 400, 401, 403 and 413 are none of them: Event Grid would give the event up.
+    /// Returns the HTTP status. It is never 400, 401, 403 or 413, because Event Grid drops an event on those.
     pub fn status(self) -> u16 {
         match self {
             DeliveryAnswer::Done | DeliveryAnswer::NeedsAction => 200,
@@ -24,7 +24,7 @@ impl DeliveryAnswer {
         }
     }
 
-    /// A word for programs.
+    /// Returns the value of the log field `answer`.
     pub fn name(self) -> &'static str {
         match self {
             DeliveryAnswer::Done => "done",
@@ -33,7 +33,7 @@ impl DeliveryAnswer {
         }
     }
 
-    /// In words.
+    /// Returns the text for the README's table.
     pub fn meaning(self) -> &'static str {
         match self {
             DeliveryAnswer::Done => "200, done",
@@ -50,20 +50,20 @@ macro_rules! table {
         pub enum Reason { $(#[doc = $meaning] $variant),+ }
 
         impl Reason {
-            /// All of them, in the order of the table.
+            /// All reasons, in the order of the table.
             pub const ALL: &[Reason] = &[$(Reason::$variant),+];
 
-            /// One word for logs and counters.
+            /// Returns the value of the log field `outcome`.
             pub fn name(self) -> &'static str {
                 match self { $(Reason::$variant => $name),+ }
             }
 
-            /// What the Functions host is told.
+            /// Returns the answer to the Functions host.
             pub fn answer(self) -> DeliveryAnswer {
                 match self { $(Reason::$variant => DeliveryAnswer::$answer),+ }
             }
 
-            /// One sentence.
+            /// Returns one sentence about what happened.
             pub fn meaning(self) -> &'static str {
                 match self { $(Reason::$variant => $meaning),+ }
             }
@@ -72,10 +72,10 @@ macro_rules! table {
 }
 
 table! {
-    Verified, "verified", Done, "This run proved possession, and the registry says so.";
+    Verified, "verified", Done, "This run proved possession, and the registry shows the CA as verified.";
     AlreadyVerified, "already-verified", Done, "Nothing was left to do.";
     VerifiedWithoutProof, "verified-without-proof", NeedsAction, "It is verified, and neither a proof by this app nor a granted CA in a vault accounts for it.";
-    Gone, "gone", Done, "There is no such certificate (any more).";
+    Gone, "gone", Done, "The certificate does not exist, or no longer exists.";
     RegistryNotAllowed, "registry-not-allowed", NeedsAction, "The allow-list does not cover the registry.";
     NoGrant, "no-grant", NeedsAction, "The CA's owner did not tag it for the registry.";
     CertificateNotNamed, "certificate-not-named", NeedsAction, "Only the registry shows the CA certificate, and the key's owner did not name it.";
@@ -83,31 +83,31 @@ table! {
     OtherCertificate, "other-certificate", NeedsAction, "The vault has another certificate under that name.";
     CaDeleted, "ca-deleted", NeedsAction, "The CA is deleted in the vault, and can be recovered.";
     CaExpired, "ca-expired", NeedsAction, "The CA has expired.";
-    CaNotYetValid, "ca-not-yet-valid", NeedsAction, "The CA's validity has not begun.";
+    CaNotYetValid, "ca-not-yet-valid", NeedsAction, "The CA is not valid yet.";
     CaUnsuitable, "ca-unsuitable", NeedsAction, "The CA's key, name or key identifier is of a kind that cannot be used.";
     NotACa, "not-a-ca", NeedsAction, "The certificate does not say that it is a CA that may sign certificates.";
-    OtherKey, "other-key", NeedsAction, "Same thumbprint, and another public key or none that can be read.";
+    OtherKey, "other-key", NeedsAction, "Same thumbprint, but another public key or one that cannot be read.";
     WrongSecret, "wrong-secret", NeedsAction, "The secret holds no usable key of the CA.";
-    UnexpectedCode, "unexpected-code", NeedsAction, "The registry's code is nothing to sign.";
-    NoProof, "no-proof", NeedsAction, "The certificate could not be made, or did not pass its checks.";
+    UnexpectedCode, "unexpected-code", NeedsAction, "The registry's verification code does not have the expected form.";
+    NoProof, "no-proof", NeedsAction, "The verification certificate could not be made, or did not pass its checks.";
     KeyDisabled, "key-disabled", NeedsAction, "The key or secret is disabled.";
     KeyCannotSign, "key-cannot-sign", NeedsAction, "The key does not allow signing.";
     KeyNotValidNow, "key-not-valid-now", NeedsAction, "The vault signs only within the key's validity.";
-    Firewall, "firewall", NeedsAction, "The vault's firewall keeps the app out.";
+    Firewall, "firewall", NeedsAction, "The vault's firewall blocks the app.";
     AccessRefused, "access-refused", NeedsAction, "The app's identity lacks a right.";
-    Refused, "refused", NeedsAction, "A peer said no.";
-    NotAccepted, "not-accepted", NeedsAction, "The registry took the proof and still says unverified.";
-    Throttled, "throttled", Retry, "A peer asked to be left alone for a while.";
-    TokenRefused, "token-refused", Retry, "A peer did not take the token, or gave none.";
-    Unavailable, "unavailable", Retry, "A peer failed.";
-    Unreachable, "unreachable", Retry, "A peer did not answer, or not so that it could be read.";
-    Contended, "contended", Retry, "Others kept writing to the certificate.";
-    Deadline, "deadline", Retry, "Time was up.";
-    Overloaded, "overloaded", Retry, "Too many others wait already.";
+    Refused, "refused", NeedsAction, "A service refused a call.";
+    NotAccepted, "not-accepted", NeedsAction, "The registry accepted the verification certificate and still shows the CA as unverified.";
+    Throttled, "throttled", Retry, "A service throttled us (429).";
+    TokenRefused, "token-refused", Retry, "A service rejected the token, or there was none to be had.";
+    Unavailable, "unavailable", Retry, "A service failed.";
+    Unreachable, "unreachable", Retry, "A service did not answer, or its answer could not be read.";
+    Contended, "contended", Retry, "Others kept changing the certificate.";
+    Deadline, "deadline", Retry, "The run took longer than its deadline.";
+    Overloaded, "overloaded", Retry, "Too many runs were waiting already.";
     Broken, "broken", Retry, "A defect of this program.";
 }
 
-/// The table in Markdown, as the README prints it.
+/// Returns the table in Markdown, as the README prints it.
 pub fn markdown() -> String {
     let rows = Reason::ALL.iter().map(|reason| {
         format!("| `{}` | {} | {} |\n", reason.name(), reason.meaning(), reason.answer().meaning())

@@ -1,6 +1,6 @@
-//! Looks for what events missed: every unverified certificate of every allowed registry goes through the same
-//! verifier. It is what makes a lost event harmless, and what comes back to a CA that somebody has mended. Those that
-//! are verified have to be accounted for.
+//! Verifies what events missed: every unverified certificate of every allowed registry goes through the same
+//! verifier. This makes a lost event harmless, and retries after a person has fixed a problem. For every verified
+//! certificate the sweep checks whether something accounts for it.
 
 mod expiry;
 mod unproven;
@@ -51,7 +51,7 @@ pub struct Report {
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
     /// Sweeps once, within the time and the share of the process that a sweep may take. `since` is when the last
-    /// sweep was, if whoever asks knows; otherwise the last one of this process counts.
+    /// sweep was, if the caller knows it; otherwise the last one of this process counts.
     pub async fn sweep(&self, since: Option<OffsetDateTime>) -> Report {
         let begun = Instant::now();
         let end = begun + self.limits.sweep;

@@ -1,9 +1,9 @@
 //! The two locks on a CA key, both closed by default.
 //!
-//! The **allow-list** (`KEYHOLDER_REGISTRIES`) is held by the owner of the app: which registries it serves
-//! at all. The **grant** (a tag on the vault object) is held by the owner of the CA: for which registries
-//! this CA may prove possession. An uploader holds neither, so uploading somebody else's CA certificate to
-//! one's own registry gets nothing signed. Each decision names the rule that made it.
+//! The owner of the app sets the **allow-list** (`KEYHOLDER_REGISTRIES`): the registries that the app works for. The
+//! owner of the CA sets the **grant** (a tag on the vault object): the registries for which this CA may prove
+//! possession. An uploader controls neither, so nothing is signed for someone who uploads another owner's CA
+//! certificate to their own registry. Each decision names the rule that made it.
 
 use std::fmt;
 
@@ -26,17 +26,17 @@ pub enum Scope {
     Registry(RegistryId),
 }
 
-/// The registries this app serves.
+/// The registries that the app may work for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedRegistries(Vec<Scope>);
 
-/// Why a text is no allow-list.
+/// Why a text is not an allow-list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRegistries {
-    /// Nothing but blanks and commas.
+    /// It has only blanks and commas.
     #[error("it is empty, so no registry would be allowed")]
     Empty,
-    /// An entry that is no scope.
+    /// An entry is not a scope.
     #[error(transparent)]
     Entry(#[from] InvalidScope),
 }
@@ -71,7 +71,7 @@ impl Scope {
         scope.map_err(invalid)
     }
 
-    /// The path of its resource, ready for a URL.
+    /// Returns the path of its resource, ready for a URL.
     pub fn path(&self) -> String {
         match self {
             Scope::Subscription(subscription) => certificate_id::path(&["subscriptions", subscription]),
@@ -116,7 +116,7 @@ impl AllowedRegistries {
         }
     }
 
-    /// The first entry that covers a registry.
+    /// Returns the first entry that covers a registry.
     pub fn allowing(&self, registry: &RegistryId) -> Option<&Scope> {
         self.0.iter().find(|scope| scope.covers(registry))
     }

@@ -21,7 +21,7 @@ use crate::pulled_key::UnusableSecret;
 use crate::thumbprint::Thumbprint;
 use crate::trust::Grant;
 
-/// The CA that is looked for.
+/// The CA to search for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// Its name in the registry; most people use the same one in the vault.
@@ -32,12 +32,12 @@ pub struct Wanted<'a> {
     pub as_of: Instant,
 }
 
-/// What came of looking.
+/// The result of a search.
 #[derive(Clone, Debug)]
 pub enum Search {
     /// An object that holds this CA, or, if it is a secret, may hold it.
     Found(Box<Found>),
-    /// None, but what else was seen where it was looked for.
+    /// The CA was not found; these objects were found instead.
     Missing(Vec<Candidate>),
 }
 
@@ -139,8 +139,8 @@ pub trait Vault: Send + Sync {
     /// What `prefetch` returned.
     type Prefetched: Send;
 
-    /// Looks where the CA is most likely, under its name in the registry. Which CA is wanted need not be known yet,
-    /// so it can go on while the registry is asked. Reads no key material.
+    /// Looks for the CA under its name in the registry, where it is most likely. It does not need to know which CA is
+    /// wanted, so it can run while the registry is read. Reads no key material.
     fn prefetch(&self, name: &str) -> impl Future<Output = Self::Prefetched> + Send;
 
     /// Looks for a CA without reading any key material. Begins with what `prefetch` returned for its name.

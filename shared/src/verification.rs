@@ -1,9 +1,8 @@
-//! The decision: what was observed, and what to do next.
+//! Decides what a run does next, from what it has observed.
 //!
-//! The event was only a hint, the registry is the truth, and others write to it too. So a run is a loop over
-//! observations, and a duplicate event, a crash half-way, a lost answer and a race are all the same case:
-//! look again, decide again. Nothing here does I/O, waits, or reads a clock, which is why all of it can be
-//! tested as a table.
+//! The event is only a hint. The registry holds the truth, and others write to it too. So a run is a loop over
+//! observations: a duplicate event, a crash, a lost answer and a race are all handled by looking again and
+//! deciding again. Nothing here does I/O, waits, or reads a clock, so all of it can be tested as a table.
 
 use std::time::Duration;
 
@@ -22,10 +21,9 @@ use crate::trust::AllowedRegistries;
 use crate::vault::{Candidate, Found, KeyUse, Search};
 use crate::verification_code::VerificationCode;
 
-/// How often one run looks at a certificate that others keep changing, before it leaves the rest to the next
-/// delivery.
+/// How often one run looks at a certificate that others keep changing. After that, the next delivery continues.
 pub const MAX_LOOKS: u32 = 8;
-/// How often one run is put off by a peer that is busy or away.
+/// How often one run waits for a service that is busy or unreachable.
 pub const MAX_TEMPORARY_FAILURES: u32 = 3;
 
 /// What one run remembers between its steps.
@@ -33,20 +31,20 @@ pub const MAX_TEMPORARY_FAILURES: u32 = 3;
 pub struct Verification {
     id: CertificateId,
     looks: u32,
-    /// How often somebody else wrote between a look and a write of ours.
+    /// How often someone else changed the certificate between a look and a write of this run.
     changes: u32,
     temporary_failures: u32,
-    /// The CA, once found: it need not be searched again while the thumbprint stays.
+    /// The CA, once found. It stays valid while the thumbprint stays the same.
     found: Option<(Thumbprint, GrantedCa)>,
-    /// The entry of the allow-list that serves its registry.
+    /// The entry of the allow-list that covers the registry.
     allowed_by: String,
-    /// For which CA certificate a proof has been handed in.
+    /// The CA certificate for which a verification certificate was submitted.
     submitted: Option<Thumbprint>,
     /// The CA certificate that may be verified without a look into the vaults.
     accounted_for: Option<Thumbprint>,
 }
 
-/// A CA whose owner granted its use, and by which entry.
+/// A CA that its owner granted to the registry, and the entry of the grant.
 #[derive(Clone, Debug)]
 pub struct GrantedCa {
     /// The vault object.
@@ -71,20 +69,20 @@ pub enum Next {
 pub enum Step {
     /// Look at the certificate in the registry.
     Look,
-    /// Let the peer recover, or whoever was quicker finish; then look.
+    /// Wait for a service to recover, or for another process to finish, and then look.
     Wait {
-        /// Counts from 1, lost races and temporary failures each on their own.
+        /// Counts from 1. Lost races and temporary failures are counted apart.
         nth: u32,
-        /// How long the peer asked for.
+        /// The service's `Retry-After`.
         at_least: Option<Duration>,
-        /// What the reason is.
+        /// Why the run waits.
         error: CallError,
     },
     /// Search the vaults for the CA.
     Search(Registered),
     /// Ask for a verification code.
     RequestCode(Registered, GrantedCa),
-    /// Make the proof.
+    /// Make the verification certificate.
     Prove {
         /// What to sign.
         code: VerificationCode,
@@ -98,7 +96,7 @@ pub enum Step {
 }
 
 impl Verification {
-    /// A run that has observed nothing yet.
+    /// Creates a run that has observed nothing yet.
     pub fn new(upload: Upload) -> Verification {
         Verification {
             id: upload.id,
@@ -112,7 +110,7 @@ impl Verification {
         }
     }
 
-    /// Begins, unless the allow-list says that this certificate is none of our business.
+    /// Begins the run, or ends it if the allow-list does not cover the registry.
     pub fn begin(&mut self, allowed: &AllowedRegistries) -> Next {
         match allowed.allowing(self.id.registry()) {
             Some(scope) => {
@@ -123,19 +121,18 @@ impl Verification {
         }
     }
 
-    /// Whether it knows a CA, so that a look need not be followed by a search.
+    /// Returns whether the run has found the CA, so that a look needs no search after it.
     pub fn has_found(&self) -> bool {
         self.found.is_some()
     }
 
-    /// Tells it that a CA certificate, if it is verified, is known to be so rightly: it was proven before, or an operator
-    /// says so.
+    /// Notes that a CA certificate may be verified already: this process proved it before, or an operator named it.
     pub fn account_for(&mut self, thumbprint: Thumbprint) {
         self.accounted_for = Some(thumbprint);
     }
 
-    /// The registry was looked at. Of a certificate that is verified before this run knows its CA, the vaults are asked
-    /// whether it is one that its owner granted.
+    /// Decides after a look at the registry. If a certificate is verified and this run has not found its CA, the vaults
+    /// are searched for a grant.
     pub fn looked(&mut self, registered: Option<Registered>) -> Next {
         self.looks += 1;
         let Some(registered) = registered else { return Next::Finish(Outcome::Gone) };
@@ -157,7 +154,7 @@ impl Verification {
         }
     }
 
-    /// The vaults were searched.
+    /// Decides after a search of the vaults.
     pub fn searched(&mut self, registered: Registered, search: Search, now: OffsetDateTime) -> Next {
         if registered.is_verified {
             return Next::Finish(self.accounted(&registered, search));
@@ -193,7 +190,8 @@ impl Verification {
         Next::Do(Step::RequestCode(registered, granted))
     }
 
-    /// A code was handed out. It is for whatever certificate is there now, which may be another one by now.
+    /// Decides after the registry returned a code. The code is for the certificate that is there now, which may be
+    /// another one than before.
     pub fn challenged(&mut self, challenge: Challenge) -> Next {
         let Challenge { code, registered } = challenge;
         let Some(granted) = self.found_for(registered.thumbprint) else { return Next::Do(Step::Look) };
@@ -209,13 +207,14 @@ impl Verification {
         }
     }
 
-    /// The proof was made.
+    /// Decides after the verification certificate was made.
     pub fn proven(&mut self, registered: &Registered, proof: Proof) -> Next {
         self.submitted = Some(registered.thumbprint);
         Next::Do(Step::Submit(registered.etag.clone(), proof))
     }
 
-    /// The proof was taken. What counts is what the registry says when it is asked again.
+    /// Decides after the registry accepted the verification certificate. The result counts only when the registry
+    /// shows it at the next look.
     pub fn submitted(&mut self, registered: &Registered) -> Next {
         if registered.is_verified {
             Next::Do(Step::Look)
@@ -224,9 +223,9 @@ impl Verification {
         }
     }
 
-    /// A call did not work. Whether it had an effect is mostly unknown, so the way on is always to look, but not at
-    /// once: another process that is quicker with the same certificate gets to its end meanwhile, whereas two that
-    /// never pause void each other's codes.
+    /// Decides after a call failed. Whether the call had an effect is mostly unknown, so the run looks again. It waits
+    /// first, so that another process with the same certificate can finish: two that never pause void each other's
+    /// codes.
     pub fn failed(&mut self, error: CallError) -> Next {
         match error {
             CallError::Changed { .. } if self.changes == MAX_LOOKS => {
@@ -234,7 +233,8 @@ impl Verification {
             }
             CallError::Changed { .. } => {
                 self.changes += 1;
-                // The only failure that is known to have had no effect: whoever proved it then, it was not us.
+                // This is the only failure that is known to have had no effect. If the certificate is verified now,
+                // another process did it.
                 self.submitted = None;
                 Next::Do(Step::Wait { nth: self.changes, at_least: None, error })
             }
@@ -255,7 +255,7 @@ impl Verification {
         TemporaryFailure::Contended { certificate: self.id.clone(), looks: MAX_LOOKS }
     }
 
-    /// Whether something accounts for a certificate that is verified.
+    /// Returns the outcome for a certificate that is verified, by whether something accounts for it.
     fn accounted(&self, registered: &Registered, search: Search) -> Outcome {
         let thumbprint = registered.thumbprint;
         match account(self.id.registry(), thumbprint, Some(registered), search) {
@@ -264,7 +264,7 @@ impl Verification {
         }
     }
 
-    /// The most telling thing that was seen instead of the CA.
+    /// Returns the failure for a CA that was not found, by the most useful of the candidates.
     fn missing(&self, thumbprint: Thumbprint, seen: Vec<Candidate>) -> Failure {
         let searched = seen.iter().map(Candidate::to_string).collect::<Vec<_>>().join("; ");
         let telling = seen.into_iter().min_by_key(|candidate| match candidate {

@@ -1,5 +1,5 @@
-//! Verifies uploaded certificates: within one deadline each, one run at a time for the same certificate, and
-//! so many at once that the process stays small.
+//! Verifies uploaded certificates. Each run has a deadline, the same certificate has one run at a time, and the
+//! number of concurrent runs is limited so that the process stays small.
 
 mod issuer;
 pub mod preview;
@@ -30,7 +30,7 @@ use crate::vault::Vault;
 use run_record::RunRecord;
 pub(crate) use run_record::milliseconds;
 
-/// How many proofs of its own a process remembers, to account for them without asking the vaults.
+/// How many certificates that it verified a process remembers. It accounts for these without asking the vaults.
 const REMEMBERED: usize = 1024;
 
 /// Verifies CA certificates of a registry with keys of a vault.
@@ -52,7 +52,7 @@ pub struct Verifier<R, V> {
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// A verifier for the registries that are `allowed`.
+    /// Creates a verifier for the `allowed` registries.
     pub fn new(registry: R, vault: V, allowed: AllowedRegistries, limits: Limits) -> Self {
         Verifier {
             registry,
@@ -70,40 +70,40 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         }
     }
 
-    /// The registry it works on.
+    /// Returns the registry client.
     pub fn registry(&self) -> &R {
         &self.registry
     }
 
-    /// Whether the settings allow it to work on a certificate's registry.
+    /// Returns whether the allow-list covers a certificate's registry.
     pub fn allows(&self, certificate: &CertificateId) -> bool {
         self.allowed.allowing(certificate.registry()).is_some()
     }
 
-    /// Has it read another clock than the machine's.
+    /// Replaces the machine's clock.
     pub fn with_clock(self, now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
         Verifier { now: Box::new(now), ..self }
     }
 
-    /// Has it account for CA certificates that were verified by hand.
+    /// Sets the CA certificates that were verified by hand.
     pub fn accounting_for(self, by_hand: Vec<Thumbprint>) -> Self {
         Verifier { by_hand, ..self }
     }
 
-    /// What time it is.
+    /// Returns the time.
     pub(crate) fn now(&self) -> OffsetDateTime {
         (self.now)()
     }
 
-    /// Makes what the first verification would otherwise have to wait for.
+    /// Makes the key that the first verification would otherwise wait for.
     pub async fn warm_up(&self) {
         if let Err(error) = self.leaf_keys.public_key_info(SignatureAlgorithm::Rs256).await {
             warn!(%error, "no RSA key could be made in advance");
         }
     }
 
-    /// Brings one certificate as far as it can be brought, and says how far that was. It always ends within
-    /// the deadline, and also if it panics; what has been left half-done then, the next delivery finishes.
+    /// Verifies one certificate, and returns the outcome. It always ends within the deadline, even after a panic. The
+    /// next delivery finishes what a run left unfinished.
     pub async fn verify(&self, upload: &Upload) -> Arc<Outcome> {
         let span = info_span!("verification", certificateId = %upload.id);
         self.verify_once(upload).instrument(span).await
@@ -130,9 +130,9 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             if Instant::now() >= deadline {
                 return too_late();
             }
-            // It is large, and only those whose turn it is have one.
+            // The future is large, so it is allocated only for runs that have their turn.
             let run = Box::pin(self.run(upload, deadline, on_record));
-            // Nothing that a run leaves half-changed outlives it.
+            // Nothing that a run may leave inconsistent outlives it.
             match AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => {
                     self.remember(&upload.id, &outcome);
@@ -156,7 +156,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         outcome
     }
 
-    /// Remembers a proof.
+    /// Remembers a certificate that this process verified.
     fn remember(&self, id: &CertificateId, outcome: &Outcome) {
         if let Outcome::Verified { thumbprint, .. } = outcome {
             let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,7 +167,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         }
     }
 
-    /// Whether a certificate may be verified without a look into the vaults: it was proven here, or by hand.
+    /// Returns whether a verified certificate needs no look into the vaults: this process verified it, or an operator.
     pub(crate) fn accounts_for(&self, id: &CertificateId, thumbprint: Thumbprint) -> bool {
         let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
         self.by_hand.contains(&thumbprint) || proven.contains(&(id.clone(), thumbprint))

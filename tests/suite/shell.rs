@@ -325,7 +325,7 @@ async fn a_developer_is_whoever_az_says_and_az_is_asked_once_for_each_service() 
         let (code, stdout, stderr) = developer(&cloud).run(arguments).await;
         assert_eq!((code, stdout.as_str()), (Some(3), ""), "{stderr}");
         assert!(
-            stderr.contains("Please run 'az login'") && stderr.contains("to mend it: az login"),
+            stderr.contains("Please run 'az login'") && stderr.contains("to fix it: az login"),
             "{stderr}"
         );
     }

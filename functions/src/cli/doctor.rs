@@ -1,6 +1,6 @@
 //! `keyholder doctor`: everything a verification needs, tried without doing one.
 //!
-//! Rights to write and to sign are found out by requests that cannot succeed whoever sends them; see
+//! It tests rights to write and to sign with requests that cannot succeed for any caller; see
 //! [`Arm::may`] and [`keyholder::vault::key_vault::Probe`].
 
 use keyholder::config::{Identity, InvalidSettings, KeyAccess};
@@ -245,7 +245,7 @@ fn described(settings: &Settings) -> String {
 
 fn who(identity: &Identity) -> &'static str {
     match identity {
-        Identity::Developer => "whoever is logged in with az or azd",
+        Identity::Developer => "the account that is signed in with az or azd",
         Identity::Managed { .. } => "the managed identity",
         Identity::Workload => "the workload identity",
     }

@@ -9,14 +9,14 @@ use keyholder::reason::{DeliveryAnswer, Reason};
 
 use super::output::hint;
 
-/// The exit codes, the gravest last: of several the greatest counts.
+/// The exit codes, the most severe last. Of several the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Exit {
     /// 0
     Done,
-    /// 4: time mends it.
+    /// 4: a temporary failure.
     TryAgain,
-    /// 1: a person has to mend something.
+    /// 1: a person has to fix something.
     Failed,
     /// 3: a right, or one of the two locks.
     Denied,
@@ -25,19 +25,19 @@ pub(super) enum Exit {
 }
 
 impl Exit {
-    /// The settings cannot be used; says why.
+    /// Reports settings that cannot be used.
     pub(super) fn usage(problem: &str) -> Exit {
         hint(problem);
         Exit::Usage
     }
 
-    /// Nothing could be begun; says why.
+    /// Reports why the command could not start.
     pub(super) fn failed(problem: &(dyn Error + 'static)) -> Exit {
         hint(&error::chain(problem));
         Exit::Failed
     }
 
-    /// Nobody could be named. An endpoint may be starting; somebody who is not logged in will not be by waiting.
+    /// There is no identity. An endpoint may still be starting, but waiting does not sign in a developer.
     pub(super) fn without_identity(identity: &Identity) -> Exit {
         match identity {
             Identity::Developer => Exit::Denied,

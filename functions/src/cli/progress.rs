@@ -54,7 +54,7 @@ fn line(what: &str, elapsed: Duration) -> String {
     format!("{CLEAR}{what} … {} s", elapsed.as_secs())
 }
 
-/// Nobody is helped by a complaint about a line that cannot be written.
+/// Writes to stderr. Errors are ignored: the line is only for information.
 fn write(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());

@@ -1,4 +1,4 @@
-//! `keyholder status`: what is there, and what would become of it.
+//! `keyholder status`: the certificates, and what a verification of each would do.
 
 use keyholder::registry::ListedCertificate;
 use keyholder::verifier::preview::{Preview, PreviewedCertificate, Previews};
@@ -12,8 +12,8 @@ use super::progress::Progress;
 use super::signed_in;
 
 pub(super) const AFTER_HELP: &str = "\
-NEXT says what a verification would come to, without asking for a code and without using a key:
-ready, or the outcome that would end it.
+NEXT says what a verification would do: ready, or the outcome it would end with. The command asks
+for no code and uses no key.
 
 Exit codes: 0 all could be read, 1 failed, 2 usage or settings, 3 denied, 4 try again.
 
@@ -39,7 +39,7 @@ struct Certificate {
     /// When the CA certificate ends, RFC 3339.
     expires: Option<String>,
     verified: bool,
-    /// What would become of one that is not verified.
+    /// What a verification would do, unless it is verified.
     next: Option<&'static str>,
     message: Option<String>,
 }
@@ -93,7 +93,7 @@ impl From<&PreviewedCertificate> for Certificate {
 }
 
 impl Status {
-    /// What to do about those that have something in their way.
+    /// Prints the remedy for each certificate that cannot be verified now.
     fn hint(&self) {
         if self.certificates.is_empty() && self.unread.is_empty() {
             hint("there are no certificates");

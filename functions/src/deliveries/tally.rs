@@ -44,13 +44,13 @@ impl Tally {
         self.kinds.entry(kind).or_insert(Alike { count: 0, id, reason }).count += 1;
     }
 
-    /// Counts one about a registry that is not allowed: whether there were so many before it.
+    /// Counts an event about a registry that is not allowed. Returns whether there were `limit` before it.
     pub(super) fn of_not_allowed(&mut self, limit: usize) -> bool {
         self.not_allowed += 1;
         self.not_allowed > limit
     }
 
-    /// Counts one about a certificate: whether there were so many before it.
+    /// Counts an event about a certificate. Returns whether there were `limit` before it.
     pub(super) fn of_certificate(&mut self, certificate: &CertificateId, limit: usize) -> bool {
         let count = self.certificates.entry(certificate.clone()).or_default();
         *count += 1;
@@ -84,7 +84,7 @@ impl Tally {
         }
     }
 
-    /// A line of the answer for each kind.
+    /// Returns a line of the answer for each kind.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         self.kinds.iter().map(|(kind, Alike { count, reason, .. })| {
             let what = match kind {
@@ -101,7 +101,7 @@ impl Tally {
         })
     }
 
-    /// What their caller is told.
+    /// Returns the answer to the caller.
     pub(super) fn answer(&self) -> DeliveryAnswer {
         let answers = self.kinds.keys().map(|kind| match kind {
             Kind::Ignored | Kind::Repeated => DeliveryAnswer::Done,

@@ -1,4 +1,4 @@
-//! Reads the final bytes back, before anybody signs them, and refuses whatever is not a verification
+//! Reads the final bytes back, before a key signs them, and refuses whatever is not a verification
 //! certificate.
 //!
 //! OpenSSL reads certificates only, so the bytes are wrapped into one with an empty signature. Its safe

@@ -25,7 +25,7 @@ use crate::trust::Scope;
 /// The api-version asked for by default: the newest stable one before the 2026 rewrite of the specification.
 pub const API_VERSION: &str = "2022-12-12";
 
-/// The name of a certificate that nobody has.
+/// The name of the certificate that the doctor's requests are about. No such certificate exists.
 const PROBE_CERTIFICATE_NAME: &str = "keyholder-doctor-asks-whether-it-may";
 
 /// More pages than the instances of a subscription can fill.
@@ -53,7 +53,7 @@ impl Arm {
         Arm { client, credential, endpoint, audience }
     }
 
-    /// Gets a token, and keeps it as the credential does: whether there is an identity at all.
+    /// Gets a token, to find out whether there is an identity at all. The credential caches it.
     pub async fn sign_in(&self) -> Result<(), CallError> {
         self.token().await.map(|_| ())
     }
@@ -135,17 +135,17 @@ impl Arm {
     }
 }
 
-/// What writes to a certificate, and needs a right of its own.
+/// A call that writes to a certificate and needs a right of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Asking for a code.
+    /// `generateVerificationCode`.
     GenerateVerificationCode,
-    /// Submitting a verification certificate.
+    /// `verify`: submits the verification certificate.
     Verify,
 }
 
 impl Arm {
-    /// Whether a write is allowed in a registry. It is tried on a certificate that does not exist, in a state that no
+    /// Checks whether a write is allowed in a registry. It is tried on a certificate that does not exist, in a state that no
     /// certificate has: Azure Resource Manager asks for the right first, and after that there is nothing to write to.
     pub async fn may(&self, registry: &RegistryId, write: Write) -> Result<(), CallError> {
         let id = CertificateId::parse(&format!("{registry}/certificates/{PROBE_CERTIFICATE_NAME}"));
@@ -219,7 +219,7 @@ impl Registry for Arm {
 }
 
 impl ArmAnswer {
-    /// A certificate that is gone when we write to it has been deleted in between.
+    /// Turns 404 on a write into `Changed`: the certificate was deleted in the meantime.
     fn vanished(self, call: &str) -> Result<ArmAnswer, CallError> {
         match self.status {
             StatusCode::NotFound => Err(CallError::Changed { call: call.to_owned() }),
@@ -227,7 +227,7 @@ impl ArmAnswer {
         }
     }
 
-    /// What it says; `scope` is where a right that lacks is to be given.
+    /// Reads the answer. `scope` is where a missing role has to be assigned.
     fn read<T>(
         &self,
         call: &str,
@@ -264,7 +264,7 @@ impl ArmAnswer {
     }
 }
 
-/// A success we cannot read says nothing about what happened; looking again will.
+/// Returns the error for a success that cannot be read. What happened is unknown, so the verifier looks again.
 fn unreadable(call: &str, reason: &str) -> CallError {
     CallError::Unavailable {
         call: call.to_owned(),

@@ -44,7 +44,7 @@ pub struct KeyVaults {
     vaults: Vec<KeyVault>,
     access: KeyAccess,
     credential: Arc<dyn TokenCredential>,
-    /// Whether somebody has come by the first vault, and with that has fetched a token for it.
+    /// Whether a search has reached the first vault, and so has fetched a token for it.
     opened: AtomicBool,
     opener: KeyOpener,
 }

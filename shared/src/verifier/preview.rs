@@ -1,4 +1,4 @@
-//! What a verifier would do, found out by looking alone: nothing is written, no code is asked for, no key is used.
+//! Previews what a verification would do. It only reads: it asks for no code and uses no key.
 
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use crate::registry::{Listed, ListedCertificate, Registry};
 use crate::vault::{ObjectId, Vault, Wanted};
 use crate::verification::{Next, Step, Verification};
 
-/// What registries hold, and what would become of it.
+/// The certificates of registries, each with its preview.
 #[derive(Debug, Default)]
 pub struct Previews {
     /// Their certificates, registry by registry.
@@ -26,26 +26,26 @@ pub struct Previews {
 pub struct PreviewedCertificate {
     /// What the list says of it.
     pub listed: ListedCertificate,
-    /// What would become of one that is not.
+    /// The preview, unless the certificate is verified.
     pub preview: Option<Preview>,
 }
 
-/// How far a verification would come.
+/// What a verification would do.
 #[derive(Debug)]
 pub enum Preview {
-    /// A code would be asked for, and signed with this.
+    /// It would ask for a code and sign it with this CA.
     Ready {
         /// The vault object of the CA.
         signed_with: ObjectId,
         /// The entry of the CA's grant that allows it.
         granted_by: String,
     },
-    /// It would end before that.
+    /// It would end before that, with this outcome.
     Ends(Outcome),
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// Looks into one registry, or into all that are allowed.
+    /// Previews the certificates of one registry, or of all allowed registries.
     pub async fn preview_all(&self, only: Option<&RegistryId>) -> Previews {
         let mut previews = Previews::default();
         let registries = match only {
@@ -70,7 +70,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         previews
     }
 
-    /// Goes the way of a verification up to where it would write.
+    /// Previews the verification of one certificate, up to its first write.
     pub async fn preview(&self, id: &CertificateId) -> Preview {
         let mut run = Verification::new(Upload { id: id.clone(), at: None });
         let mut next = run.begin(&self.allowed);
@@ -96,7 +96,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 Step::RequestCode(_, granted) => {
                     return Preview::Ready { signed_with: granted.ca.object, granted_by: granted.rule };
                 }
-                // Whoever looks can look again.
+                // An operator can ask again.
                 Step::Wait { error, .. } => {
                     return Preview::Ends(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
                 }

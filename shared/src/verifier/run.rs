@@ -1,4 +1,4 @@
-//! One run: each decision carried out, one call at a time.
+//! Carries out the decisions of one run, one call at a time.
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
 use crate::verification::{GrantedCa, Next, Step, Verification};
 use crate::verification_code::VerificationCode;
 
-/// The longest first pause; it doubles with each.
+/// The longest first pause. It doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest of all, unless the peer asks for more.
+/// The longest pause, unless the service's `Retry-After` is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long before a signature the grant may have been read. A run without a temporary failure is quicker; one that had to wait
@@ -41,7 +41,7 @@ struct Reading<'r, G> {
     again: bool,
 }
 
-/// Why there is no proof: the call failed, or somebody has to mend something.
+/// Why there is no verification certificate: a call failed, or a person has to fix something.
 enum NoProof {
     Call(CallError),
     Denial(Denial),
@@ -49,7 +49,7 @@ enum NoProof {
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// Goes on until the decision is that it is over; nothing waits beyond the deadline.
+    /// Takes one step after the other until the decision is to finish. No step waits beyond the deadline.
     pub(super) async fn run(&self, upload: &Upload, deadline: Instant, record: &mut RunRecord) -> Outcome {
         let mut run = Verification::new(upload.clone());
         let mut next = run.begin(&self.allowed);
@@ -152,7 +152,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         }
     }
 
-    /// Searches the vaults, which reads the grant.
+    /// Searches the vaults. This reads the grant, too.
     async fn search(
         &self,
         registered: Registered,
@@ -194,7 +194,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                 metrics::signed(certificate.algorithm());
                 Ok(unsigned.assemble(&signature).map_err(failed)?)
             }
-            // A right that is missing, and nothing else: a key that its owner disabled is not to be used.
+            // Only a missing right leads here. A key that its owner disabled is not used.
             (Err(error), Some(secret))
                 if matches!(error.reason(), Reason::KeyCannotSign | Reason::AccessRefused) =>
             {
@@ -205,7 +205,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     "the vault will not sign, so the key is pulled"
                 );
                 let pulled = self.prove_with_secret(id, code, registered, granted, record).await;
-                // A certificate that is not exportable has a secret without a key: what has to be mended then is
+                // A certificate that is not exportable has a secret without a key: then the outcome is
                 // the refusal to sign.
                 pulled.map_err(|instead| match instead {
                     NoProof::Failure(Failure::WrongSecret { .. }) => NoProof::Call(error),

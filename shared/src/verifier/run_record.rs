@@ -1,5 +1,4 @@
-//! What one run has been through so far, for the line that says how it ended. It outlives a run that is cut off
-//! by its deadline.
+//! The record of one run, for the line that says how it ended. It outlives a run that its deadline cuts off.
 
 use std::time::Duration;
 
@@ -27,11 +26,11 @@ pub(super) enum StepKind {
     Wait,
 }
 
-/// A run, from its beginning to now.
+/// What one run has done so far.
 #[derive(Debug)]
 pub(super) struct RunRecord {
     begun: Instant,
-    /// Whether the run was made here, and not by another delivery that it was shared with.
+    /// Whether this delivery made the run. Otherwise it shares the run of another delivery.
     pub(super) is_leader: bool,
     looks: u64,
     thumbprint: Option<Thumbprint>,
@@ -64,7 +63,7 @@ impl StepKind {
         }
     }
 
-    /// A span that an exporter shows by the step's name.
+    /// Returns a span that an exporter shows by the step's name.
     pub(super) fn span(self) -> Span {
         info_span!("step", otel.name = self.name())
     }
@@ -108,17 +107,17 @@ impl RunRecord {
         self.thumbprint.as_ref().map(ToString::to_string)
     }
 
-    /// How often the run has looked.
+    /// Returns how often the run has looked.
     pub(super) fn attempt(&self) -> u64 {
         self.looks.max(1)
     }
 
-    /// The step before this one, which is what the run waits for.
+    /// Returns the last step that was not a pause: the one whose call failed.
     pub(super) fn last_step(&self) -> &'static str {
         self.last.map_or("look", StepKind::name)
     }
 
-    /// Writes the audit line: one for every run.
+    /// Writes the audit line. Every run has exactly one.
     pub(super) fn finish(&self, outcome: &Outcome) {
         let reason = outcome.reason();
         metrics::ended(reason, self.begun.elapsed());
@@ -163,14 +162,14 @@ impl RunRecord {
         }
     }
 
-    /// Nothing for a step that was not taken.
+    /// Returns the time spent on a step, or `None` if it was not taken.
     fn milliseconds(&self, step: StepKind) -> Option<f64> {
         let spent = self.spent[step as usize];
         (!spent.is_zero()).then(|| milliseconds(spent))
     }
 }
 
-/// To the microsecond.
+/// Converts to milliseconds, to the microsecond.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     // Some hundred years of microseconds are exact.
     #[allow(clippy::cast_precision_loss)]

@@ -40,7 +40,7 @@ struct State {
     etag: u32,
     is_verified: bool,
     submitted: u32,
-    /// Somebody else writes before each of this many calls that write.
+    /// Another writer changes the certificate before each of this many writes.
     intruders: u32,
     /// Answers nothing, ever.
     hangs: bool,
@@ -315,7 +315,7 @@ async fn a_key_that_may_not_sign_is_pulled_and_one_that_its_owner_disabled_is_no
     }
 }
 
-/// As if somebody had found two certificates with one SHA-1: the secret holds one of them with its key.
+/// Simulates two certificates with the same SHA-1: the secret holds one of them with its key.
 #[tokio::test]
 async fn the_full_public_key_decides_on_a_pulled_key_too() {
     let (mut registry, mut vault) = peers(State::default());
@@ -355,7 +355,7 @@ async fn writers_in_between_cost_another_look_each() {
     }
 }
 
-/// Without pauses nobody would get to the end: each asks for a code while the others still sign.
+/// Without pauses no run would finish: each asks for a code while the others still sign.
 #[tokio::test(start_paused = true)]
 async fn processes_that_race_leave_each_other_the_time_to_finish() {
     for seed in 0..20 {

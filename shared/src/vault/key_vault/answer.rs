@@ -1,4 +1,4 @@
-//! Reading what a vault answers, into types that can be trusted.
+//! Reads a vault's answers into types that can be trusted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ fn refusal(code: &str) -> Refusal {
     }
 }
 
-/// What an SDK call that failed asks of us.
+/// Turns an error of the SDK into what the caller should do next.
 pub fn call_error(call: &str, object: &ObjectId, error: &azure_core::Error) -> CallError {
     let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
         // Not the vault's answer, but perhaps the identity endpoint's.
@@ -138,7 +138,7 @@ pub fn call_error(call: &str, object: &ObjectId, error: &azure_core::Error) -> C
     }
 }
 
-/// A success we cannot read.
+/// Returns the error for a success that cannot be read.
 pub(super) fn unreadable(call: &str, reason: &str) -> CallError {
     CallError::Unavailable {
         call: call.to_owned(),

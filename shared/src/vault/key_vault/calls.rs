@@ -80,7 +80,7 @@ impl Calls {
         ObjectId::newest(&self.vault, kind, name)
     }
 
-    /// An object that nobody has.
+    /// Returns the id of an object that does not exist, for the doctor's requests.
     pub(super) fn missing(&self, kind: Kind) -> ObjectId {
         let newest = self.object(kind, "keyholder-doctor-asks-whether-it-may");
         let id = format!("{newest}/00000000000000000000000000000000");
@@ -249,7 +249,7 @@ impl Calls {
 }
 
 impl Calls {
-    /// Whether a key may be used to sign here. It is asked for a signature that no vault can make: of no bytes, with an
+    /// Checks whether a key may be used to sign here. It is asked for a signature that no vault can make: of no bytes, with an
     /// algorithm for keys of another kind. A vault that says so has let the caller through.
     pub(super) async fn may_sign(&self, key: &ObjectId, of: SignatureAlgorithm) -> Result<(), CallError> {
         let call = format!("asking whether {key} may be used to sign");
@@ -269,7 +269,7 @@ impl Calls {
         }
     }
 
-    /// Whether secrets may be read here, their properties and their values, tried on one that does not exist.
+    /// Checks whether secrets may be read here, their properties and their values, tried on one that does not exist.
     pub(super) async fn may_read_secrets(&self, missing: &ObjectId) -> Result<(), CallError> {
         let call = format!("asking whether the secrets of {} may be read", self.vault);
         let versions = match self.secrets.list_secret_properties_versions(missing.name(), None) {
@@ -302,7 +302,7 @@ fn refused_for_another_reason(
     }
 }
 
-/// 404 is an answer too.
+/// Turns 404 into `None`.
 fn found<T>(call: &str, object: &ObjectId, result: azure_core::Result<T>) -> Result<Option<T>, CallError> {
     match result {
         Ok(value) => Ok(Some(value)),
