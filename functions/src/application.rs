@@ -79,12 +79,12 @@ fn warming_up(router: Router, verifier: Arc<AzureVerifier>) -> Router {
 }
 
 impl Application {
-    /// Routes on a listener.
+    /// Creates an application that serves routes on a listener.
     pub fn new(router: Router, listener: TcpListener) -> Application {
         Application { listener, router }
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }

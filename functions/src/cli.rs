@@ -112,8 +112,8 @@ fn completions(shell: Shell) -> Exit {
     Exit::Done
 }
 
-/// What a person has set. Their own identity is taken for granted, and that they do not want to read a log: what it
-/// would say of the outcome is said anyway.
+/// Reads the environment. The identity defaults to the developer's own, and the log to none, because the command
+/// prints the outcome anyway.
 fn settings() -> Result<Settings, InvalidSettings> {
     let variable = |name: &str| env::var(name).ok();
     let variable = config::unless_given(variable, "KEYHOLDER_IDENTITY", "developer");

@@ -140,7 +140,7 @@ async fn verify<R: Registry + 'static, V: Vault + 'static>(
     }
 }
 
-/// The first of the lines, each as far as it may be long.
+/// Keeps the first lines, and cuts each to the longest that is allowed.
 fn bound(lines: &mut Vec<String>) {
     let left = lines.len().saturating_sub(MAX_LINES);
     lines.truncate(MAX_LINES);

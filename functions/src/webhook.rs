@@ -61,7 +61,7 @@ struct Refused {
     not_understood: Folded,
 }
 
-/// The routes, for those whom the settings let in.
+/// Returns the routes, for the callers that the settings admit.
 pub fn router<R, V>(verifier: Arc<Verifier<R, V>>, webhook: Webhook, bearer: Option<Bearer>) -> Router
 where
     R: Registry + 'static,
@@ -84,7 +84,7 @@ async fn ready() -> Json<Value> {
     Json(json!({ "ready": true }))
 }
 
-/// Before a byte of the body is read.
+/// Checks the secret, before a byte of the body is read.
 async fn admit(
     State((webhook, refused)): State<(Webhook, Arc<Refused>)>,
     request: Request,
@@ -100,7 +100,7 @@ async fn admit(
     refusal(StatusCode::UNAUTHORIZED, &error)
 }
 
-/// After the secret, and before a byte of the body is read too.
+/// Checks Event Grid's token, after the secret and before a byte of the body is read.
 async fn admit_event_grid(
     State((bearer, refused)): State<(Option<Arc<Bearer>>, Arc<Refused>)>,
     request: Request,
@@ -164,7 +164,7 @@ async fn deliver<R: Registry + 'static, V: Vault + 'static>(
     }
 }
 
-/// The CloudEvents handshake does not say for which event subscription it is, as far as is known.
+/// Answers the CloudEvents handshake. As far as is known it does not name its event subscription.
 async fn consent<R: Registry + 'static, V: Vault + 'static>(
     State(front): State<Arc<Front<R, V>>>,
     headers: HeaderMap,

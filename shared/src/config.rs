@@ -190,7 +190,7 @@ impl Settings {
     }
 }
 
-/// A look-up with a value for a setting that is not given: what a front door takes for granted.
+/// Returns a look-up with a value for a setting that is not given: what a front door takes for granted.
 pub fn unless_given(
     look_up: impl Fn(&str) -> Option<String>,
     setting: &'static str,
@@ -200,7 +200,7 @@ pub fn unless_given(
     move |name| look_up(name).or_else(|| (name == setting).then(|| value.to_owned()))
 }
 
-/// A look-up for which an empty value counts as none.
+/// Returns a look-up for which an empty value counts as none.
 fn given(look_up: impl Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
     move |name| look_up(name).filter(|value| !value.trim().is_empty())
 }

@@ -83,11 +83,11 @@ pub type Listed<T> = Vec<Result<T, CallError>>;
 
 /// An Azure resource that holds CA certificates.
 pub trait Registry: Send + Sync {
-    /// The registries at or below a scope.
+    /// Lists the registries at or below a scope.
     fn registries(&self, scope: &Scope)
     -> impl Future<Output = Result<Listed<RegistryId>, CallError>> + Send;
 
-    /// The certificates of a registry.
+    /// Lists the certificates of a registry.
     fn certificates(
         &self,
         registry: &RegistryId,

@@ -48,7 +48,7 @@ impl SharedSecrets {
         Ok(SharedSecrets(secrets.iter().map(|secret| sha256(secret.as_bytes())).collect()))
     }
 
-    /// Whether this is one of them. How long it takes says nothing about any of them, not even their lengths.
+    /// Returns whether this is one of them. How long it takes says nothing about any of them, not even their lengths.
     pub fn admit(&self, offered: &str) -> bool {
         let offered = sha256(offered.as_bytes());
         self.0.iter().fold(false, |admitted, secret| admitted | memcmp::eq(secret, &offered))

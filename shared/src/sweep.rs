@@ -106,7 +106,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         all
     }
 
-    /// Whether a CA is near its end; warns if it has just come nearer.
+    /// Returns whether a CA is near its end; warns if it has just come nearer.
     fn is_expiring(&self, listed: &ListedCertificate, since: Option<OffsetDateTime>) -> bool {
         let Some(expiry) = listed.expiry else { return false };
         let now = self.now();
@@ -144,7 +144,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 }
 
 impl Report {
-    /// The items of a list, as far as they can be read before the end; `None` if the list cannot.
+    /// Returns the items of a list, as far as they can be read before the end; `None` if the list cannot.
     async fn list<T>(
         &mut self,
         call: &str,
@@ -167,7 +167,7 @@ impl Report {
         )
     }
 
-    /// How often each outcome there was, without those of certificates that were verified before.
+    /// Returns how often each outcome there was, without those of certificates that were verified before.
     pub fn outcomes(&self) -> BTreeMap<Reason, usize> {
         let mut counts = BTreeMap::new();
         for (_, outcome) in &self.ended {
@@ -176,7 +176,7 @@ impl Report {
         counts
     }
 
-    /// How many ended as one of these.
+    /// Returns how many ended as one of these.
     fn count(&self, of: impl Fn(Reason) -> bool) -> usize {
         self.ended.iter().filter(|(_, outcome)| of(outcome.reason())).count()
     }
@@ -205,14 +205,14 @@ impl Report {
                 )
             };
         }
-        match self.is_loud() {
+        match self.needs_action() {
             true => line!(warn),
             false => line!(info),
         }
     }
 
-    /// Whether a person should look at it.
-    pub fn is_loud(&self) -> bool {
+    /// Returns whether a person should look at it.
+    pub fn needs_action(&self) -> bool {
         let quiet = self.ended.iter().all(|(_, outcome)| outcome.reason().answer() == DeliveryAnswer::Done);
         !(quiet && self.unproven.is_empty() && self.unread.is_empty() && self.left == 0)
     }

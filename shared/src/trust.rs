@@ -121,7 +121,7 @@ impl AllowedRegistries {
         self.0.iter().find(|scope| scope.covers(registry))
     }
 
-    /// Its entries, in order.
+    /// Returns its entries, in order.
     pub fn scopes(&self) -> &[Scope] {
         &self.0
     }
@@ -144,7 +144,7 @@ impl Grant {
         Grant(tag)
     }
 
-    /// The entry that lets this CA prove possession for a registry: its name, its id, or `*`. An entry that
+    /// Returns the entry that lets this CA prove possession for a registry: its name, its id, or `*`. An entry that
     /// is none of these grants nothing.
     pub fn allowing(&self, registry: &RegistryId) -> Option<&str> {
         entries(self.0.as_deref()?).find(|entry| {

@@ -37,7 +37,8 @@ impl Exit {
         Exit::Failed
     }
 
-    /// There is no identity. An endpoint may still be starting, but waiting does not sign in a developer.
+    /// Returns the exit code for a missing identity. An endpoint may still be starting, but waiting does not sign in a
+    /// developer.
     pub(super) fn without_identity(identity: &Identity) -> Exit {
         match identity {
             Identity::Developer => Exit::Denied,

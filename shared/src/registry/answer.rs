@@ -115,7 +115,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// The certificate it is.
+    /// Returns the certificate it is.
     pub(super) fn listed(&self) -> Result<ListedCertificate, UnreadableAnswer> {
         Ok(ListedCertificate {
             id: CertificateId::parse(&self.id)?,
@@ -130,7 +130,7 @@ pub(super) fn page(body: &[u8]) -> Result<Page, UnreadableAnswer> {
     Ok(serde_json::from_slice(body)?)
 }
 
-/// DPS answers flat with a numeric code, ARM wraps and uses a string; proxies send neither.
+/// Reads an error answer. DPS answers flat with a numeric code, ARM wraps and uses a string; proxies send neither.
 pub fn error_answer(body: &[u8]) -> ErrorAnswer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = body.get("error").unwrap_or(&body);
@@ -148,7 +148,7 @@ fn read(body: &[u8]) -> Result<(String, Properties), UnreadableAnswer> {
     Ok((resource.etag, resource.properties.unwrap_or(resource.flat)))
 }
 
-/// RFC 1123 with a four-digit year, which RFC 2822 has too.
+/// Reads RFC 1123 with a four-digit year, which RFC 2822 has too.
 fn moment(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc2822).ok()
 }

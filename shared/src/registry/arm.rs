@@ -47,7 +47,7 @@ struct ArmAnswer {
 }
 
 impl Arm {
-    /// `endpoint` is also the audience of the tokens, as it is in every Azure cloud.
+    /// Creates a client. `endpoint` is also the audience of the tokens, as in every Azure cloud.
     pub fn new(client: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>, endpoint: Url) -> Arm {
         let audience = format!("{}/.default", endpoint.as_str().trim_end_matches('/'));
         Arm { client, credential, endpoint, audience }
@@ -108,7 +108,7 @@ impl Arm {
         url
     }
 
-    /// A link to a next page is followed as it is given, but nowhere else than here: it gets our token.
+    /// Returns the URL of the next page. A link to another host is refused, because the request carries our token.
     fn next_page(&self, call: &str, link: &str) -> Result<Url, CallError> {
         match Url::parse(link) {
             Ok(url) if url.origin() == self.endpoint.origin() => Ok(url),

@@ -137,7 +137,7 @@ async fn every_unverified_certificate_of_every_registry_served_is_tried_once() {
     let report = sweep(&cloud, &allowed, Limits::default()).await;
     assert_eq!((report.registries, report.found, report.verified_before, report.left), (2, 20, 10, 0));
     assert_eq!(report.outcomes(), BTreeMap::from([(Reason::CaMissing, 10)]));
-    assert!(report.is_loud());
+    assert!(report.needs_action());
     assert_eq!(
         report.to_string(),
         "20 certificates in 2 registries, 10 of them verified before, 10 ca-missing, 10 verified without proof"
@@ -167,7 +167,7 @@ async fn a_registry_that_cannot_be_read_does_not_keep_the_others_from_it() {
     let cloud = Cloud { each: 2, unreadable: Some("dps1"), ..Cloud::default() };
     let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
     assert_eq!((report.registries, report.ended.len(), report.unread.len()), (1, 1, 1));
-    assert!(report.is_loud());
+    assert!(report.needs_action());
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn an_item_that_cannot_be_read_does_not_hide_the_others() {
     let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
     assert_eq!((report.registries, report.found, report.ended.len()), (2, 4, 2));
     assert_eq!(report.unread.len(), 3, "one instance, and one certificate in each of the others");
-    assert!(report.is_loud());
+    assert!(report.needs_action());
 }
 
 #[tokio::test(start_paused = true)]

@@ -277,7 +277,7 @@ const fn field(name: &'static str, kind: &'static str, unit: &'static str, meani
 /// The fields every line has.
 pub const EVERYWHERE: &[&str] = &["time", "level", "event", "message"];
 
-/// Whether a line of this event may have this field.
+/// Returns whether a line of this event may have this field.
 pub fn is_documented(event: &str, name: &str) -> bool {
     let of_event = EVENTS.iter().find(|known| known.name == event);
     of_event.is_some_and(|event| {

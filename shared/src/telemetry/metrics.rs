@@ -106,7 +106,7 @@ fn instruments() -> &'static Instruments {
     })
 }
 
-/// A run ended.
+/// Counts a run that ended.
 pub(crate) fn ended(outcome: Reason, after: Duration) {
     let by_outcome = [KeyValue::new("outcome", outcome.name())];
     instruments().verifications.add(1, &by_outcome);
@@ -116,18 +116,18 @@ pub(crate) fn ended(outcome: Reason, after: Duration) {
     }
 }
 
-/// A run waits before it looks again.
+/// Counts a pause before another look.
 pub(crate) fn retried(call: &'static str, reason: Reason) {
     let by = [KeyValue::new("call", call), KeyValue::new("reason", reason.name())];
     instruments().retries.add(1, &by);
 }
 
-/// A vault signed.
+/// Counts a signature by a vault.
 pub(crate) fn signed(algorithm: SignatureAlgorithm) {
     instruments().signatures.add(1, &[KeyValue::new("algorithm", algorithm.name())]);
 }
 
-/// The end of a CA was seen.
+/// Records when a CA certificate ends.
 pub(crate) fn expires(certificate: &str, days: i64) {
     instruments().days_to_expiry.record(days, &[KeyValue::new("certificate", certificate.to_owned())]);
 }

@@ -184,7 +184,7 @@ impl KeyVault {
         }
     }
 
-    /// A certificate of another name.
+    /// Returns a certificate of another name.
     async fn listed(&self, wanted: Wanted<'_>, access: KeyAccess) -> Result<Option<Certificate>, CallError> {
         let read = || {
             let calls = self.calls.clone();
@@ -197,7 +197,7 @@ impl KeyVault {
         self.directory.find(wanted.thumbprint, wanted.as_of, read, get).await
     }
 
-    /// An older version of the certificate of the same name, for which the newest has to grant too.
+    /// Returns an older version of the certificate of the same name, for which the newest has to grant too.
     async fn version(
         &self,
         newest: Certificate,
@@ -223,13 +223,12 @@ impl KeyVault {
     }
 }
 
-/// Names go into paths as they are, and the registry's naming rule allows more than the vault's.
+/// Returns the name if a vault can have it. The registry's naming rule allows more than the vault's.
 fn name_here(name: &str) -> Option<&str> {
     Some(name).filter(|name| is_name(name))
 }
 
-/// An app that may pull keys need not have the right to read certificates. What it may not see is not there
-/// for it.
+/// Turns 403 into `None` for an app that may pull keys. It need not have the right to read certificates.
 fn visible<T>(result: Result<T, CallError>, access: KeyAccess) -> Result<Option<T>, CallError> {
     match result {
         Err(CallError::Refused { status: 403, .. }) if access == KeyAccess::ReadSecret => Ok(None),

@@ -73,7 +73,7 @@ impl Certificate {
     }
 }
 
-/// The grant among the tags, and all tags in a stable order.
+/// Returns the grant among the tags, and all tags in a stable order.
 pub(super) fn grant_and_tags(tags: Option<HashMap<String, String>>) -> (Grant, Vec<(String, String)>) {
     let mut tags: Vec<(String, String)> = tags.unwrap_or_default().into_iter().collect();
     tags.sort();

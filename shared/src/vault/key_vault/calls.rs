@@ -87,7 +87,7 @@ impl Calls {
         ObjectId::parse(&id, &self.vault, kind).expect("an id with a version is one")
     }
 
-    /// The newest or a certain version of a certificate.
+    /// Returns the newest or a certain version of a certificate.
     pub(super) async fn certificate(
         &self,
         name: &str,
@@ -109,7 +109,7 @@ impl Calls {
         Ok(Some(Certificate { read, ..certificate }))
     }
 
-    /// The whole list, by thumbprint.
+    /// Returns the whole list, by thumbprint.
     pub(super) async fn names_by_thumbprint(&self) -> Result<Names, CallError> {
         let all = self.object(Kind::Certificate, "");
         let call = format!("listing the certificates of {}", self.vault);
@@ -128,7 +128,7 @@ impl Calls {
         Ok(names)
     }
 
-    /// The name and the grant of each certificate.
+    /// Returns the name and the grant of each certificate.
     pub(super) async fn grants(&self) -> Result<Vec<(String, Grant)>, CallError> {
         let all = self.object(Kind::Certificate, "");
         let call = format!("listing the certificates of {}", self.vault);
@@ -144,7 +144,7 @@ impl Calls {
         Ok(grants)
     }
 
-    /// The version of a certificate that has this thumbprint.
+    /// Returns the version of a certificate that has this thumbprint.
     pub(super) async fn version_by_thumbprint(
         &self,
         name: &str,
@@ -166,7 +166,7 @@ impl Calls {
         Ok(None)
     }
 
-    /// The certificate of that name among the deleted ones, if it is the wanted one. It only helps to say
+    /// Returns the certificate of that name among the deleted ones, if it is the wanted one. It only helps to say
     /// what is wrong, so an app that may not see deleted objects goes without it.
     pub(super) async fn deleted_certificate(
         &self,
@@ -187,7 +187,7 @@ impl Calls {
         }))
     }
 
-    /// The newest enabled version of a secret, by its properties; its value stays where it is. Of a secret that
+    /// Returns the newest enabled version of a secret, by its properties; its value stays where it is. Of a secret that
     /// is disabled altogether the newest version, so that the vault can say so when it is read. With it comes the
     /// newest version of all, disabled or not, whose grant counts too.
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
@@ -214,7 +214,7 @@ impl Calls {
         Ok(Some(Found { object, grant, tags, key: KeyUse::ReadSecret, newest, read }))
     }
 
-    /// The value of one version of a secret.
+    /// Returns the value of one version of a secret.
     pub(super) async fn secret_value(&self, secret: &ObjectId) -> Result<Zeroizing<String>, CallError> {
         let call = format!("reading {secret}");
         let options = SecretClientGetSecretOptions {

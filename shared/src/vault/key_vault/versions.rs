@@ -26,7 +26,7 @@ pub struct ListedVersion {
 }
 
 impl Calls {
-    /// All versions of all certificates, or of all secrets but those that belong to certificates.
+    /// Returns all versions of all certificates, or of all secrets but those that belong to certificates.
     pub(super) async fn versions(&self, kind: Kind) -> Result<Vec<ListedVersion>, CallError> {
         let names = match kind {
             Kind::Secret => self.secret_names().await?,
