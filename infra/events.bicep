@@ -5,7 +5,7 @@ targetScope = 'subscription'
 @description('Id of the function app: the output FUNCTION_APP_ID of main.bicep.')
 param functionAppId string
 
-@description('Ids of the DPS instances served, the same as for main.bicep.')
+@description('Ids of the allowed DPS instances, the same as for main.bicep.')
 @minLength(1)
 param registries array
 

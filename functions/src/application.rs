@@ -30,28 +30,29 @@ pub enum StartError {
     /// The credential or a vault client refused its settings.
     #[error("the Azure clients could not be built; KEYHOLDER_IDENTITY says which identity they use")]
     Azure(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log filter is malformed.
+    #[error(
+        "The app setting KEYHOLDER_LOG cannot be used: {0}. It is a tracing filter; for example \
+         KEYHOLDER_LOG=info,keyholder=debug"
+    )]
+    Log(String),
 }
 
-/// Starts logging as the settings say; what is wrong with them otherwise.
-pub fn start_logging(settings: &Settings) -> Result<(), String> {
-    telemetry::start(&settings.log).map_err(|invalid| {
-        format!(
-            "The app setting KEYHOLDER_LOG cannot be used: {invalid}. It is a tracing filter; for example \
-             KEYHOLDER_LOG=info,keyholder=debug"
-        )
-    })
+/// Starts logging as the settings say.
+pub fn start_logging(settings: &Settings) -> Result<(), StartError> {
+    telemetry::start(&settings.log).map_err(|invalid| StartError::Log(invalid.to_string()))
 }
 
-/// The custom handler's routes, over a verifier that is wired to Azure as the settings say.
+/// Returns the custom handler's routes, over a verifier that is wired to Azure as the settings say.
 pub fn custom_handler(settings: &Settings) -> Result<Router, StartError> {
-    let verifier = verifier(settings, &http_client::build_beside())?;
+    let verifier = verifier(settings, &http_client::build_in_background())?;
     Ok(warming_up(routes::router(verifier.clone()), verifier))
 }
 
-/// The webhook's. Its verifier prepares for its first run at once: where it runs, nobody asks first whether it is
-/// there.
+/// Returns the webhook's routes. The verifier prepares for its first run at once, because no host probes the process
+/// first.
 pub fn webhook(settings: &Settings, webhook: Webhook) -> Result<Router, StartError> {
-    let client = http_client::build_beside();
+    let client = http_client::build_in_background();
     let bearer = webhook.entra.clone().map(|expected| Bearer::new(expected, client.clone()));
     let verifier = verifier(settings, &client)?;
     let warm = verifier.clone();
@@ -64,8 +65,8 @@ fn verifier(settings: &Settings, client: &Arc<dyn HttpClient>) -> Result<Arc<Azu
     Ok(Arc::new(verifier))
 }
 
-/// Has the verifier prepare for its first run once somebody was answered: the host first asks whether the process
-/// is there, and should not have to wait for a key that is being made.
+/// Has the verifier prepare for its first run after the first answer. The host probes the process first, and should
+/// not wait while a key is made.
 fn warming_up(router: Router, verifier: Arc<AzureVerifier>) -> Router {
     let once = Arc::new(Once::new());
     router.layer(map_response(move |response: Response| {
@@ -78,12 +79,12 @@ fn warming_up(router: Router, verifier: Arc<AzureVerifier>) -> Router {
 }
 
 impl Application {
-    /// Routes on a listener.
+    /// Creates an application that serves routes on a listener.
     pub fn new(router: Router, listener: TcpListener) -> Application {
         Application { listener, router }
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }

@@ -1,8 +1,8 @@
-//! Keyholder from a shell: the same verifier as in the app, run once and as whoever is logged in.
+//! Keyholder from a shell: the same verifier as in the app, run once with your own account.
 //!
 //! Data goes to stdout and everything else to stderr, so that both can be redirected; the exit code says in one
-//! digit how it ended. The two locks hold here as everywhere: a person with every right in the world still proves
-//! nothing for a registry that the settings do not serve, with a CA whose owner did not grant it.
+//! digit how it ended. The two locks apply here as everywhere: even with every right you prove nothing for a
+//! registry outside the allow-list, or with a CA whose owner did not grant it.
 
 mod doctor;
 mod exit;
@@ -28,7 +28,7 @@ use progress::Progress;
 
 const AFTER_HELP: &str = "\
 Settings are environment variables, as for the app: KEYHOLDER_REGISTRIES and KEYHOLDER_VAULTS have
-to be set. KEYHOLDER_IDENTITY is developer unless it is set: whoever is logged in with az or azd.
+to be set. KEYHOLDER_IDENTITY defaults to developer: the account that is signed in with az or azd.
 
 Exit codes: 0 done, 1 failed, 2 usage or settings, 3 denied, 4 try again.
 
@@ -59,7 +59,7 @@ enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: Format,
     },
-    /// List the CA certificates, and what would become of those that are not verified
+    /// List the CA certificates, and what a verification of each unverified one would do
     #[command(after_help = status::AFTER_HELP)]
     Status {
         /// One DPS instance: /subscriptions/…/provisioningServices/<dps>; otherwise all in KEYHOLDER_REGISTRIES
@@ -69,7 +69,7 @@ enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: Format,
     },
-    /// Check settings, identity and rights, each with what would mend it; changes and signs nothing
+    /// Check settings, identity and rights, and print what fixes each problem; changes and signs nothing
     #[command(after_help = doctor::AFTER_HELP)]
     Doctor {
         /// How to print
@@ -112,8 +112,8 @@ fn completions(shell: Shell) -> Exit {
     Exit::Done
 }
 
-/// What a person has set. Their own identity is taken for granted, and that they do not want to read a log: what it
-/// would say of the outcome is said anyway.
+/// Reads the environment. The identity defaults to the developer's own, and the log to none, because the command
+/// prints the outcome anyway.
 fn settings() -> Result<Settings, InvalidSettings> {
     let variable = |name: &str| env::var(name).ok();
     let variable = config::unless_given(variable, "KEYHOLDER_IDENTITY", "developer");
@@ -130,7 +130,7 @@ fn with_settings(run: impl FnOnce(&Settings) -> Exit) -> Exit {
     }
 }
 
-/// A verifier for somebody who can be named. Without a token nothing else would work either.
+/// Signs in and returns a verifier. Without a token nothing else would work.
 async fn signed_in(settings: &Settings) -> Result<Arc<AzureVerifier>, Exit> {
     let progress = Progress::start("signing in");
     let client = http_client::build().map_err(|error| Exit::failed(&error))?;
@@ -141,13 +141,13 @@ async fn signed_in(settings: &Settings) -> Result<Arc<AzureVerifier>, Exit> {
         Ok(()) => Ok(Arc::new(verifier)),
         Err(error) => {
             hint(&error.to_string());
-            hint(&format!("to mend it: {}", remedy(&settings.identity)));
+            hint(&format!("to fix it: {}", remedy(&settings.identity)));
             Err(Exit::without_identity(&settings.identity))
         }
     }
 }
 
-/// What to do for a token.
+/// Returns how to get a token.
 fn remedy(identity: &Identity) -> &'static str {
     match identity {
         Identity::Developer => "az login",

@@ -1,4 +1,4 @@
-//! What becomes of events, whichever front door they came in by.
+//! Handles events from every front door.
 
 mod tally;
 
@@ -9,7 +9,7 @@ use futures::future::join_all;
 use keyholder::Verifier;
 use keyholder::error::quoted;
 use keyholder::event::{Notice, Upload};
-use keyholder::reason::{Answer, Reason};
+use keyholder::reason::{DeliveryAnswer, Reason};
 use keyholder::registry::Registry;
 use keyholder::vault::Vault;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,8 +27,8 @@ const AT_ONCE: usize = 1024;
 const MAX_LINES: usize = 50;
 /// The most characters of a line of an answer: enough for a refusal of Azure's with the command that fixes it.
 const MAX_LINE: usize = 4000;
-/// How many events of one request about registries that are not served are logged one by one.
-const NOT_SERVED: usize = 20;
+/// How many events of one request about registries that are not allowed are logged one by one.
+const NOT_ALLOWED: usize = 20;
 /// How many events of one request about the same certificate have a run: of any number that meet, two have one.
 const REPEATED: usize = 2;
 
@@ -40,14 +40,14 @@ pub(crate) struct Desk<R, V> {
     uploads: Arc<Semaphore>,
 }
 
-/// What became of events: some lines about it, and what their caller is told.
+/// The result of handling events: lines for the answer's body, and the answer.
 pub(crate) struct Handled {
     pub(crate) lines: Vec<String>,
-    pub(crate) answer: Answer,
+    pub(crate) answer: DeliveryAnswer,
 }
 
-/// The HTTP status of an answer.
-pub(crate) fn status(answer: Answer) -> StatusCode {
+/// Returns the HTTP status of an answer.
+pub(crate) fn status(answer: DeliveryAnswer) -> StatusCode {
     StatusCode::from_u16(answer.status()).expect("the table holds statuses of HTTP")
 }
 
@@ -74,14 +74,15 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
         let (uploads, tally) = self.admit(events);
         tally.log();
         let runs = uploads.into_iter().map(|admitted| self.run(admitted));
-        let (mut lines, mut answers): (Vec<String>, Vec<Answer>) = join_all(runs).await.into_iter().unzip();
+        let (mut lines, mut answers): (Vec<String>, Vec<DeliveryAnswer>) =
+            join_all(runs).await.into_iter().unzip();
         lines.extend(tally.lines());
         answers.push(tally.answer());
         bound(&mut lines);
-        Handled { lines, answer: answers.into_iter().max().unwrap_or(Answer::Done) }
+        Handled { lines, answer: answers.into_iter().max().unwrap_or(DeliveryAnswer::Done) }
     }
 
-    /// Tells the uploads that are worked on from everything else.
+    /// Separates the uploads that get a run from all other events.
     fn admit(&self, events: Vec<Delivered>) -> (Vec<Admitted>, Tally) {
         let (mut admitted, mut tally) = (Vec::new(), Tally::default());
         for Delivered { id, notice } in events {
@@ -98,8 +99,8 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
                 }
             };
             let about = upload.id.to_string();
-            if !self.verifier.serves(&upload.id) && tally.of_not_served(NOT_SERVED) {
-                tally.add(Kind::NotServed, id, about);
+            if !self.verifier.allows(&upload.id) && tally.of_not_allowed(NOT_ALLOWED) {
+                tally.add(Kind::NotAllowed, id, about);
             } else if tally.of_certificate(&upload.id, REPEATED) {
                 tally.add(Kind::Repeated, id, about);
             } else if let Ok(place) = self.uploads.clone().try_acquire_owned() {
@@ -111,7 +112,7 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
         (admitted, tally)
     }
 
-    async fn run(&self, Admitted { id, upload, place }: Admitted) -> (String, Answer) {
+    async fn run(&self, Admitted { id, upload, place }: Admitted) -> (String, DeliveryAnswer) {
         let ended = verify(self.verifier.clone(), upload).instrument(info_span!("event", eventId = id)).await;
         drop(place);
         ended
@@ -121,7 +122,7 @@ impl<R: Registry + 'static, V: Vault + 'static> Desk<R, V> {
 async fn verify<R: Registry + 'static, V: Vault + 'static>(
     verifier: Arc<Verifier<R, V>>,
     upload: Upload,
-) -> (String, Answer) {
+) -> (String, DeliveryAnswer) {
     let id = upload.id.clone();
     match apart(async move { verifier.verify(&upload).await }).await {
         Ok(outcome) => (format!("{id}: {}", outcome.summary()), outcome.reason().answer()),
@@ -139,7 +140,7 @@ async fn verify<R: Registry + 'static, V: Vault + 'static>(
     }
 }
 
-/// The first of the lines, each as far as it may be long.
+/// Keeps the first lines, and cuts each to the longest that is allowed.
 fn bound(lines: &mut Vec<String>) {
     let left = lines.len().saturating_sub(MAX_LINES);
     lines.truncate(MAX_LINES);

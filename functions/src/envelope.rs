@@ -56,12 +56,12 @@ struct Bindings<'b> {
     first: Option<(String, &'b RawValue)>,
 }
 
-/// The events of an invocation: one, or those of a batch.
+/// Returns the events of an invocation: one, or those of a batch.
 pub fn events(body: &[u8]) -> Result<Vec<Delivered>, InvalidInvocation> {
     payload(body, batch::event)
 }
 
-/// When the timer that caused an invocation last fired. The host writes year 1 for never.
+/// Returns when the timer that caused an invocation last fired. The host writes year 1 for never.
 pub fn last_fired(body: &[u8]) -> Result<Option<OffsetDateTime>, InvalidInvocation> {
     let timers = payload(body, |timer| serde_json::from_str::<Timer>(timer.get()).ok())?;
     let last = timers.into_iter().next().flatten().and_then(|timer| timer.schedule_status?.last);
@@ -128,7 +128,7 @@ impl<'de: 'b, 'b> Deserialize<'de> for Bindings<'b> {
     }
 }
 
-/// The answer to a successful invocation; the host copies `logs` into the function's own log.
+/// Returns the answer to a successful invocation; the host copies `logs` into the function's own log.
 pub fn answer(logs: &[String]) -> Value {
     json!({ "Outputs": {}, "Logs": logs, "ReturnValue": null })
 }
@@ -137,7 +137,7 @@ pub fn answer(logs: &[String]) -> Value {
 mod tests {
     use super::*;
 
-    /// The ids of the events, which tell how they were read.
+    /// Returns the ids of the events, which tell how they were read.
     fn ids(body: &str) -> Result<Vec<Option<String>>, InvalidInvocation> {
         Ok(events(body.as_bytes())?.into_iter().map(|event| event.id).collect())
     }

@@ -75,7 +75,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 fn for_functions_host() -> Result<(Settings, FrontDoor), String> {
     let settings = Settings::read(variable).map_err(|invalid| invalid.to_string())?;
-    application::start_logging(&settings)?;
+    application::start_logging(&settings).map_err(|error| error.to_string())?;
     let port = variable(PORT).and_then(|port| port.parse().ok()).ok_or_else(|| {
         format!(
             "{PORT} is not a port. The Functions host sets it. To try the app on this machine: cargo run -- up. To \
@@ -87,7 +87,7 @@ fn for_functions_host() -> Result<(Settings, FrontDoor), String> {
 
 fn for_webhook(address: &str) -> Result<(Settings, FrontDoor), String> {
     let (settings, webhook) = Webhook::read(variable).map_err(|invalid| invalid.to_string())?;
-    application::start_logging(&settings)?;
+    application::start_logging(&settings).map_err(|error| error.to_string())?;
     Ok((settings, FrontDoor::Webhook { address: address.to_owned(), webhook: Box::new(webhook) }))
 }
 

@@ -1,4 +1,4 @@
-//! What all lines and calls of one invocation have in common: its id, and the trace that whoever called began.
+//! What all lines and calls of one invocation have in common: its id, and the caller's trace.
 
 use axum::http::HeaderMap;
 use keyholder::telemetry::trace::Trace;

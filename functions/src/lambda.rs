@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
         Err(invalid) => return refuse(&invalid.to_string()),
     };
     if let Err(problem) = application::start_logging(&settings) {
-        return refuse(&problem);
+        return refuse(&problem.to_string());
     }
     let ended = runtime::block_on(serve(&settings, webhook));
     keyholder::telemetry::stop();

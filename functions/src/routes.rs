@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use keyholder::Verifier;
-use keyholder::reason::Answer;
+use keyholder::reason::DeliveryAnswer;
 use keyholder::registry::Registry;
 use keyholder::vault::Vault;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ struct Routes<R, V> {
     unreadable: Folded,
 }
 
-/// `GET /` for the host's probe, and one `POST` per function.
+/// Returns the routes: `GET /` for the host's probe, and one `POST` per function.
 pub fn router<R, V>(verifier: Arc<Verifier<R, V>>) -> Router
 where
     R: Registry + 'static,
@@ -71,8 +71,10 @@ async fn verify_on_upload<R: Registry + 'static, V: Vault + 'static>(
         };
         let Handled { lines, answer } = routes.desk.handle(events).await;
         match answer {
-            Answer::DeliverAgain => refusal(deliveries::status(answer), &lines.join("; ")),
-            Answer::Done | Answer::Loud => Json(envelope::answer(&lines)).into_response(),
+            DeliveryAnswer::Retry => refusal(deliveries::status(answer), &lines.join("; ")),
+            DeliveryAnswer::Done | DeliveryAnswer::NeedsAction => {
+                Json(envelope::answer(&lines)).into_response()
+            }
         }
     };
     Invocation::begin("VerifyOnUpload", &headers).run(answer).await
@@ -97,7 +99,7 @@ async fn sweep_unverified<R: Registry + 'static, V: Vault + 'static>(
     Invocation::begin("SweepUnverified", &headers).run(answer).await
 }
 
-/// The status of a sweep that was none.
+/// Returns the status of a sweep that was none.
 pub(crate) fn no_sweep(none: NoSweep) -> StatusCode {
     match none {
         NoSweep::Broke => StatusCode::INTERNAL_SERVER_ERROR,
@@ -106,7 +108,7 @@ pub(crate) fn no_sweep(none: NoSweep) -> StatusCode {
 }
 
 impl<R, V> Routes<R, V> {
-    /// The payload of an invocation; for what is none, the status and what is wrong with it.
+    /// Returns the payload of an invocation; for what is none, the status and what is wrong with it.
     async fn read<T>(
         &self,
         body: Body,
@@ -135,7 +137,7 @@ fn unreadable() -> Folded {
     })
 }
 
-/// The host reads neither body nor type of a failure, but people with curl do.
+/// Returns a failure. The host reads neither its body nor its type, but people with curl do.
 fn refusal(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }

@@ -86,7 +86,7 @@ impl Limits {
     }
 }
 
-/// The soft limit of open files, as Linux describes the limits of a process.
+/// Returns the soft limit of open files, as Linux describes the limits of a process.
 fn open_files(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
@@ -158,7 +158,7 @@ where
     serve_one(stream, router, Arc::new(Connection::new(limits)), stopping.subscribe()).await;
 }
 
-/// The next connection, and its place.
+/// Returns the next connection, and its place.
 async fn accept(listener: &TcpListener, places: &Arc<Places>, log: &Log) -> (TcpStream, Place) {
     loop {
         match listener.accept().await {
@@ -179,7 +179,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Places>, log: &Log) -> (Tcp
     }
 }
 
-/// Whether the caller gave up before it was accepted, which says nothing about the next one.
+/// Returns whether the caller gave up before it was accepted, which says nothing about the next one.
 fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -239,7 +239,7 @@ where
     }
 }
 
-/// The router, told apart by stages.
+/// Returns the router, told apart by stages.
 fn service(
     router: Router,
     connection: Arc<Connection>,

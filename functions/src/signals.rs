@@ -2,8 +2,8 @@
 
 use tokio::signal;
 
-/// Ready on Ctrl-C, or SIGTERM where there is such a thing. Both are caught from this call on, not only once
-/// somebody waits, so that whoever calls it first leaves nothing behind.
+/// Returns a future that is ready on Ctrl-C, or on SIGTERM where the system has it. Both are caught from this call on,
+/// before the future is awaited, so that a program that calls it first can always clean up.
 pub fn stopped() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {

@@ -12,7 +12,7 @@ use keyholder::etag::Etag;
 use keyholder::key_opener::OpenKey;
 use keyholder::proof::{Proof, RawSignature};
 use keyholder::registry::{Challenge, Listed, ListedCertificate, Registered, Registry};
-use keyholder::trust::{Registries, Scope};
+use keyholder::trust::{AllowedRegistries, Scope};
 use keyholder::vault::{ObjectId, ReadError, Search, Vault, Wanted};
 use keyholder::verifier::Limits;
 use keyholder::{CertificateId, RegistryId, Verifier, event};
@@ -50,9 +50,9 @@ impl Registry for Breaking {
 }
 
 impl Vault for Breaking {
-    type Glimpse = ();
+    type Prefetched = ();
 
-    async fn glimpse(&self, _: &str) {}
+    async fn prefetch(&self, _: &str) {}
 
     async fn find(&self, _: Wanted<'_>, (): ()) -> Result<Search, CallError> {
         unreachable!("there is no certificate")
@@ -69,8 +69,8 @@ impl Vault for Breaking {
 
 /// Serves one resource group.
 pub(crate) fn verifier() -> Verifier<Breaking, Breaking> {
-    let served = Registries::parse(GROUP).expect("well-formed");
-    Verifier::new(Breaking, Breaking, served, Limits::default())
+    let allowed = AllowedRegistries::parse(GROUP).expect("well-formed");
+    Verifier::new(Breaking, Breaking, allowed, Limits::default())
 }
 
 /// Status and body of an answer, which is always JSON.
@@ -81,7 +81,7 @@ pub(crate) async fn ask(router: &Router, request: Request<Body>) -> (u16, Value)
     (status, serde_json::from_slice(&body).expect("the answer is always JSON"))
 }
 
-/// The event of an upload to the resource group that is served.
+/// The event of an upload to the resource group that is allowed.
 pub(crate) fn upload(name: &str) -> Value {
     let id = format!("{GROUP}/providers/Microsoft.Devices/provisioningServices/dps1/certificates/{name}");
     json!({ "eventType": event::EVENT_TYPE, "subject": id, "data": { "operationName": event::OPERATION_NAME } })
@@ -101,7 +101,12 @@ impl Counting {
 
     /// Serves one resource group.
     pub(crate) fn verifier(limits: Limits) -> Verifier<Counting, Breaking> {
-        Verifier::new(Counting::default(), Breaking, Registries::parse(GROUP).expect("well-formed"), limits)
+        Verifier::new(
+            Counting::default(),
+            Breaking,
+            AllowedRegistries::parse(GROUP).expect("well-formed"),
+            limits,
+        )
     }
 
     /// How many lists were asked for.

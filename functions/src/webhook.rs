@@ -8,12 +8,13 @@
 //! | `POST /sweep` | looks for what events missed, as `SweepUnverified` does |
 //!
 //! All but the first need the shared secret, as `?code=` or in the header `x-functions-key` (the names that keys
-//! have in Azure Functions). Event Grid takes 400, 401, 403 and 413 for final, so they are kept for what no
-//! repetition mends: a body that is no event, a caller without the secret, an event subscription that was not
+//! have in Azure Functions). Event Grid does not retry after 400, 401, 403 and 413, so they are used only where a
+//! retry cannot help: a body that is no event, a caller without the secret, an event subscription that was not
 //! announced, a body larger than any that Event Grid sends.
 //!
 //! Where the settings ask for it, `POST /eventgrid` also needs the token that Entra ID gives Event Grid. The CloudEvents
-//! handshake is not known to bring one, and the consent it gets is worth nothing to whoever cannot bring one later.
+//! handshake is not known to send one. A caller that passes the handshake without a token gains nothing, because its
+//! events need one.
 
 mod question;
 
@@ -60,7 +61,7 @@ struct Refused {
     not_understood: Folded,
 }
 
-/// The routes, for those whom the settings let in.
+/// Returns the routes, for the callers that the settings admit.
 pub fn router<R, V>(verifier: Arc<Verifier<R, V>>, webhook: Webhook, bearer: Option<Bearer>) -> Router
 where
     R: Registry + 'static,
@@ -83,7 +84,7 @@ async fn ready() -> Json<Value> {
     Json(json!({ "ready": true }))
 }
 
-/// Before a byte of the body is read.
+/// Checks the secret, before a byte of the body is read.
 async fn admit(
     State((webhook, refused)): State<(Webhook, Arc<Refused>)>,
     request: Request,
@@ -99,7 +100,7 @@ async fn admit(
     refusal(StatusCode::UNAUTHORIZED, &error)
 }
 
-/// After the secret, and before a byte of the body is read too.
+/// Checks Event Grid's token, after the secret and before a byte of the body is read.
 async fn admit_event_grid(
     State((bearer, refused)): State<(Option<Arc<Bearer>>, Arc<Refused>)>,
     request: Request,
@@ -163,7 +164,7 @@ async fn deliver<R: Registry + 'static, V: Vault + 'static>(
     }
 }
 
-/// The CloudEvents handshake does not say for which event subscription it is, as far as is known.
+/// Answers the CloudEvents handshake. As far as is known it does not name its event subscription.
 async fn consent<R: Registry + 'static, V: Vault + 'static>(
     State(front): State<Arc<Front<R, V>>>,
     headers: HeaderMap,
@@ -245,7 +246,7 @@ async fn not_allowed(method: Method, uri: Uri) -> Response {
     refusal(StatusCode::METHOD_NOT_ALLOWED, &error)
 }
 
-/// For whoever created the event subscription, and for people with curl.
+/// Returns a refusal with a text for the creator of the event subscription.
 fn refusal(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }

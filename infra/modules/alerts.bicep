@@ -37,7 +37,7 @@ resource denials 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
           query: '''
 traces
 | extend line = parse_json(message)
-| where line.event == "verification.ended" and line.outcome in ("registry-not-served", "no-grant")
+| where line.event == "verification.ended" and line.outcome in ("registry-not-allowed", "no-grant")
 | project certificate = tostring(line.certificateId), outcome = tostring(line.outcome)
 '''
           timeAggregation: 'Count'
@@ -81,8 +81,8 @@ resource failures 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
           query: '''
 traces
 | extend line = parse_json(message)
-| where line.event == "verification.ended" and line.answer == "loud"
-| where line.outcome !in ("registry-not-served", "no-grant", "verified-without-proof")
+| where line.event == "verification.ended" and line.answer == "needs-action"
+| where line.outcome !in ("registry-not-allowed", "no-grant", "verified-without-proof")
 | project certificate = tostring(line.certificateId), outcome = tostring(line.outcome)
 '''
           timeAggregation: 'Count'

@@ -1,4 +1,4 @@
-// What the app may do with the DPS instances of one resource group: look, ask for a code, hand in a proof. Not
+// What the app may do with the DPS instances of one resource group: look, ask for a code, submit a verification certificate. Not
 // upload, not delete, not read the keys of the instance.
 
 @description('Name of the function app; the role is its own.')
@@ -7,7 +7,7 @@ param appName string
 @description('Object id of the identity of the app.')
 param principalId string
 
-@description('Ids of all DPS instances served; the role is given on those of this resource group.')
+@description('Ids of all allowed DPS instances; the role is given on those of this resource group.')
 param registries array
 
 var prefix = toLower('${resourceGroup().id}/')

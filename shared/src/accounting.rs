@@ -15,7 +15,7 @@ use crate::certificate_id::RegistryId;
 use crate::registry::Registered;
 use crate::thumbprint::Thumbprint;
 use crate::trust::CA_TAG;
-use crate::vault::{Found, KeyUse, ObjectId, Search, Sighting, Version};
+use crate::vault::{Candidate, Found, KeyUse, ObjectId, Search, Version};
 
 /// Why a verified certificate cannot be accounted for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,7 @@ pub fn account(
     let ca = match search {
         Search::Found(ca) => *ca,
         Search::Missing(seen) => {
-            let seen: Vec<String> = seen.iter().map(Sighting::to_string).collect();
+            let seen: Vec<String> = seen.iter().map(Candidate::to_string).collect();
             return Err(Unaccounted::NotHeld(seen.join("; ")));
         }
     };
@@ -68,14 +68,14 @@ pub fn account(
     }
 }
 
-/// Whether a secret's owner says that it holds this CA.
+/// Returns whether a secret's owner says that it holds this CA.
 fn names(secret: &Found, thumbprint: Thumbprint) -> bool {
     let named = secret.tags.iter().filter(|(name, _)| name == CA_TAG).flat_map(|(_, value)| value.split(','));
     named.map(str::trim).any(|text| Thumbprint::parse(text) == Ok(thumbprint))
 }
 
 impl Unaccounted {
-    /// What makes it accounted for, if the CA is one to be trusted in the registry.
+    /// Returns what makes it accounted for, if the CA is one to be trusted in the registry.
     pub(crate) fn remedy(&self, registry: &RegistryId, thumbprint: Option<Thumbprint>) -> String {
         let thumbprint = thumbprint.map_or_else(|| "<thumbprint>".to_owned(), |it| it.to_string());
         let by_hand = format!("add {thumbprint} to KEYHOLDER_VERIFIED_BY_HAND");

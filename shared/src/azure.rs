@@ -32,9 +32,9 @@ pub fn verifier_with(
     Ok(verifier_of(settings, wire(settings, opener, credential, credential, client)?))
 }
 
-/// The registry and the vaults alone, for whoever only asks them.
+/// Returns the registry and the vaults alone, for callers that only read.
 pub fn peers(settings: &Settings, client: &Arc<dyn HttpClient>) -> azure_core::Result<(Arm, KeyVaults)> {
-    // The SDK's credentials fetch one token at a time, whoever it is for; two of them fetch both at once.
+    // One of the SDK's credentials fetches one token at a time, for every audience. Two of them fetch both at once.
     let credential = || identity::credential(&settings.identity, http_client::azure_options(client));
     wire(settings, KeyOpener::in_own_process(), &credential()?, &credential()?, client)
 }

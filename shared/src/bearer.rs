@@ -62,13 +62,13 @@ pub enum NotTaken {
 }
 
 impl Bearer {
-    /// Tokens of one tenant for one application; keys are fetched through the client when the first token comes.
+    /// Creates a check for tokens of one tenant for one application. It fetches the keys when the first token comes.
     pub fn new(expected: Expected, client: Arc<dyn HttpClient>) -> Bearer {
         let keys = Keys::new(&expected.authority, &expected.tenant, client);
         Bearer { expected, keys }
     }
 
-    /// Whether the value of an `Authorization` header is such a token.
+    /// Checks whether the value of an `Authorization` header is such a token.
     pub async fn check(&self, authorization: Option<&str>, now: OffsetDateTime) -> Result<(), NotTaken> {
         let token = Token::of(authorization.ok_or_else(|| refused("there is no bearer token"))?)?;
         let id = token.key_id()?;

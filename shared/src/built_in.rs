@@ -1,6 +1,6 @@
 //! What is built into a program and has to be watched with it.
 
-/// The version of the OpenSSL that this program runs with, such as `3.6.3`.
+/// Returns the version of the OpenSSL that this program runs with, such as `3.6.3`.
 ///
 /// From the number rather than from OpenSSL's own text, with which comes the command that compiled it, folders included.
 pub fn openssl_version() -> String {

@@ -1,4 +1,4 @@
-//! A CA certificate as the issuer of a proof: what of it goes into the proof, and which signature it calls for.
+//! A CA certificate as the issuer of a verification certificate: the parts that go into that, and the signature.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -54,7 +54,7 @@ pub enum SignatureAlgorithm {
     Es512,
 }
 
-/// Why a certificate cannot be the issuer of a proof.
+/// Why a certificate cannot issue a verification certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsuitableCa {
     /// Not a certificate at all, or not strict DER.
@@ -123,49 +123,49 @@ impl CaCertificate {
         bytes == self.der() || bytes.split(u8::is_ascii_whitespace).flatten().eq(alone().as_bytes())
     }
 
-    /// The certificate as it was read.
+    /// Returns the certificate as it was read.
     pub fn der(&self) -> &[u8] {
         &self.0.der
     }
 
-    /// SHA-1 of the DER.
+    /// Returns the SHA-1 of the DER.
     pub fn thumbprint(&self) -> Thumbprint {
         Thumbprint::of(&self.0.der)
     }
 
-    /// Its subject. Cloned, it encodes to the same bytes, which is what an issuer has to be.
+    /// Returns its subject. Cloned, it encodes to the same bytes, which is what an issuer has to be.
     pub fn subject(&self) -> &Name {
         &self.0.subject
     }
 
-    /// Its key identifier, whichever way it was computed; some CAs have none.
+    /// Returns its key identifier, whichever way it was computed; some CAs have none.
     pub fn subject_key_identifier(&self) -> Option<SubjectKeyIdentifier> {
         let (_critical, identifier) = self.0.parsed.tbs_certificate().get_extension().ok()??;
         Some(identifier)
     }
 
-    /// SubjectPublicKeyInfo, DER.
+    /// Returns the SubjectPublicKeyInfo in DER.
     pub fn public_key_info(&self) -> Vec<u8> {
         let info = self.0.parsed.tbs_certificate().subject_public_key_info();
         info.to_der().expect("what was decoded encodes again")
     }
 
-    /// Its key, for OpenSSL.
+    /// Returns its key, for OpenSSL.
     pub fn public_key(&self) -> &PKeyRef<Public> {
         &self.0.public_key
     }
 
-    /// The signature its key makes.
+    /// Returns the signature its key makes.
     pub fn algorithm(&self) -> SignatureAlgorithm {
         self.0.algorithm
     }
 
-    /// First moment of its validity.
+    /// Returns the first moment of its validity.
     pub fn not_before(&self) -> OffsetDateTime {
         self.0.parsed.tbs_certificate().validity().not_before.to_system_time().into()
     }
 
-    /// Last moment of its validity.
+    /// Returns the last moment of its validity.
     pub fn not_after(&self) -> OffsetDateTime {
         self.0.parsed.tbs_certificate().validity().not_after.to_system_time().into()
     }
@@ -181,7 +181,7 @@ impl fmt::Debug for CaCertificate {
 }
 
 impl SignatureAlgorithm {
-    /// Its name in RFC 7518.
+    /// Returns its name in RFC 7518.
     pub fn name(self) -> &'static str {
         match self {
             SignatureAlgorithm::Rs256 => "RS256",
@@ -206,7 +206,7 @@ impl SignatureAlgorithm {
     }
 }
 
-/// The bytes that were uploaded, PEM or DER.
+/// Returns the bytes that were uploaded, PEM or DER.
 fn unwrapped(text: &str) -> Vec<u8> {
     let compact: String = text.split_ascii_whitespace().collect();
     STANDARD.decode(compact).unwrap_or_else(|_| text.as_bytes().to_vec())

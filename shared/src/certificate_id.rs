@@ -62,17 +62,17 @@ impl CertificateId {
         })
     }
 
-    /// The DPS instance that holds it.
+    /// Returns the DPS instance that holds it.
     pub fn registry(&self) -> &RegistryId {
         &self.registry
     }
 
-    /// Its name, in the casing it was given.
+    /// Returns its name, in the casing it was given.
     pub fn name(&self) -> &str {
         &self.name.0
     }
 
-    /// The path of its resource, ready for a URL.
+    /// Returns the path of its resource, ready for a URL.
     pub fn path(&self) -> String {
         self.registry.path() + &path(&["certificates", self.name()])
     }
@@ -89,22 +89,22 @@ impl RegistryId {
         })
     }
 
-    /// The subscription's GUID.
+    /// Returns the subscription's GUID.
     pub fn subscription(&self) -> &str {
         &self.subscription
     }
 
-    /// The resource group's name.
+    /// Returns the resource group's name.
     pub fn resource_group(&self) -> &str {
         &self.resource_group
     }
 
-    /// The instance's name.
+    /// Returns the instance's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The path of its resource, ready for a URL.
+    /// Returns the path of its resource, ready for a URL.
     pub fn path(&self) -> String {
         path(&[
             "subscriptions",
@@ -171,7 +171,7 @@ impl Hash for CaseInsensitive {
     }
 }
 
-/// The segments of an ARM path, each decoded once.
+/// Returns the segments of an ARM path, each decoded once.
 pub(crate) fn segments(text: &str) -> Result<Vec<String>, String> {
     let path = text.strip_prefix('/').ok_or("it does not start with /")?;
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -273,7 +273,7 @@ pub(crate) fn keyword(segment: &str, wanted: &str) -> Result<(), String> {
     }
 }
 
-/// A resource group's name in one casing. It is the only part of an id with letters beyond ASCII, and two
+/// Returns a resource group's name in one casing. It is the only part of an id with letters beyond ASCII, and two
 /// letters are the same only if each is the other's other case. The Kelvin sign, say, *becomes* an ordinary `k`
 /// in lower case, but Azure tells the two apart, so a lock has to.
 pub(crate) fn folded_group(name: &str) -> String {
@@ -288,7 +288,7 @@ fn alone(mut letters: impl ExactSizeIterator<Item = char>) -> Option<char> {
     if letters.len() == 1 { letters.next() } else { None }
 }
 
-/// A path of segments, each encoded.
+/// Returns a path of segments, each encoded.
 pub(crate) fn path(segments: &[&str]) -> String {
     segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect()
 }

@@ -1,6 +1,6 @@
 //! The app settings, parsed into types.
 //!
-//! They are read through a look-up rather than from the environment, so that a test hands in a map. Every
+//! They are read through a look-up rather than from the environment, so that a test can pass a map. Every
 //! wrong one is reported at once, by name, with its form and an example.
 
 mod setting;
@@ -16,7 +16,7 @@ pub use webhook::{Subscriptions, WEBHOOK_NAMES, Webhook};
 
 use crate::limits::Limits;
 use crate::thumbprint::Thumbprint;
-use crate::trust::Registries;
+use crate::trust::AllowedRegistries;
 use setting::Setting;
 
 /// ARM of the public cloud.
@@ -43,7 +43,7 @@ pub const NAMES_FOR_THE_HOST: &[&str] = &["KEYHOLDER_SWEEP_SCHEDULE"];
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `KEYHOLDER_REGISTRIES`
-    pub registries: Registries,
+    pub registries: AllowedRegistries,
     /// `KEYHOLDER_VAULTS`
     pub vaults: Vec<Url>,
     /// `KEYHOLDER_KEY_ACCESS`
@@ -89,7 +89,7 @@ pub enum Identity {
     },
     /// A federated token in a file (Kubernetes, other clouds).
     Workload,
-    /// Whoever is logged in with `az` or `azd`.
+    /// The account that is signed in with `az` or `azd`.
     Developer,
 }
 
@@ -141,7 +141,7 @@ impl Settings {
         let look_up = &given(&look_up);
         let mut problems = InvalidSettings::default();
         let registries = REGISTRIES.required(look_up, &mut problems, |text| {
-            Registries::parse(text).map_err(|error| error.to_string())
+            AllowedRegistries::parse(text).map_err(|error| error.to_string())
         });
         let vaults = VAULTS.required(look_up, &mut problems, vault_urls);
         let key_access =
@@ -190,7 +190,7 @@ impl Settings {
     }
 }
 
-/// A look-up with a value for a setting that is not given: what a front door takes for granted.
+/// Returns a look-up with a value for a setting that is not given: what a front door takes for granted.
 pub fn unless_given(
     look_up: impl Fn(&str) -> Option<String>,
     setting: &'static str,
@@ -200,7 +200,7 @@ pub fn unless_given(
     move |name| look_up(name).or_else(|| (name == setting).then(|| value.to_owned()))
 }
 
-/// A look-up for which an empty value counts as none.
+/// Returns a look-up for which an empty value counts as none.
 fn given(look_up: impl Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
     move |name| look_up(name).filter(|value| !value.trim().is_empty())
 }

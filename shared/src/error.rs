@@ -1,19 +1,19 @@
-//! A call to a peer that gave nothing to go on with, shaped by what the caller should do about it.
+//! Errors of calls to Azure services, by what the caller should do next.
 
 use std::time::Duration;
 
 use crate::reason::Reason;
 
-/// Why a call to the registry, the vault or the identity endpoint did not work.
+/// Why a call to the registry, the vault or the identity endpoint failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// Somebody else wrote in between (412), or the object went away: look again.
-    #[error("{call}: somebody else wrote in between")]
+    /// Someone else changed the object (412), or deleted it: look again.
+    #[error("{call}: someone else changed it in the meantime")]
     Changed {
         /// What was tried, on which object.
         call: String,
     },
-    /// The peer is busy, away or confused. The same call may work later.
+    /// The service is busy, unreachable or failing. The same call may work later.
     #[error("{call}: {reason}")]
     Unavailable {
         /// What was tried, on which object.
@@ -22,27 +22,29 @@ pub enum CallError {
         status: Option<u16>,
         /// Status and message, or what the connection did.
         reason: String,
-        /// How long the peer asked to be left alone.
+        /// The service's `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// The peer understood and said no. Asking again will not change its mind.
+    /// The service refused the call. Repeating it does not help.
     #[error("{call} was refused: {status} {code}: {message}")]
     Refused {
         /// What was tried, on which object.
         call: String,
         /// HTTP status.
         status: u16,
-        /// The peer's error code, with the inner code where there is one.
+        /// What the code means for us.
+        refusal: Refusal,
+        /// The service's error code, with the inner code where there is one.
         code: String,
-        /// The peer's sentence.
+        /// The service's message.
         message: String,
-        /// What a person does about it, with the command where there is one.
+        /// The remedy, with the command where there is one.
         remedy: Option<String>,
     },
 }
 
 impl CallError {
-    /// What a person does about it, where that is known.
+    /// Returns the remedy, where one is known.
     pub fn remedy(&self) -> Option<&str> {
         match self {
             CallError::Refused { remedy, .. } => remedy.as_deref(),
@@ -50,7 +52,7 @@ impl CallError {
         }
     }
 
-    /// Its row in the table of outcomes, should it be what a run ends with.
+    /// Returns the row in the table of outcomes for a run that ends with this error.
     pub fn reason(&self) -> Reason {
         match self {
             CallError::Changed { .. } => Reason::Contended,
@@ -58,19 +60,38 @@ impl CallError {
             CallError::Unavailable { status: Some(401), .. } => Reason::TokenRefused,
             CallError::Unavailable { status: Some(_), .. } => Reason::Unavailable,
             CallError::Unavailable { status: None, .. } => Reason::Unreachable,
-            CallError::Refused { code, .. } => match code.rsplit('/').next().unwrap_or_default() {
-                "KeyDisabled" | "SecretDisabled" => Reason::KeyDisabled,
-                "KeyOperationForbidden" => Reason::KeyCannotSign,
-                "KeyExpired" | "KeyNotYetValid" => Reason::KeyNotValidNow,
-                "ForbiddenByFirewall" => Reason::Firewall,
-                "ForbiddenByRbac" | "AccessDenied" | "AuthorizationFailed" => Reason::AccessRefused,
-                _ => Reason::Refused,
+            CallError::Refused { refusal, .. } => match refusal {
+                Refusal::Disabled => Reason::KeyDisabled,
+                Refusal::OperationNotAllowed => Reason::KeyCannotSign,
+                Refusal::NotValidNow => Reason::KeyNotValidNow,
+                Refusal::Firewall => Reason::Firewall,
+                Refusal::AccessPolicy | Refusal::Role => Reason::AccessRefused,
+                Refusal::Other => Reason::Refused,
             },
         }
     }
 }
 
-/// What an HTTP status asks of the caller.
+/// Why a service refused a call. The adapter of each service reads it from the error code, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The key or secret is disabled.
+    Disabled,
+    /// The key does not allow this operation.
+    OperationNotAllowed,
+    /// The key has expired, or is not valid yet.
+    NotValidNow,
+    /// The vault's firewall blocks the app.
+    Firewall,
+    /// The vault's access policies give the app no permission.
+    AccessPolicy,
+    /// No role assignment allows the action.
+    Role,
+    /// Any other reason.
+    Other,
+}
+
+/// What the caller should do after an HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// Look again and decide again.
@@ -82,7 +103,7 @@ pub enum Advice {
 }
 
 impl Advice {
-    /// The one reading of a status that is not a success, for every peer.
+    /// Returns the advice for a status that is not a success. It is the same for every service.
     ///
     /// 401 is worth another try: a token may have expired or been revoked in between. 409 is what ARM
     /// answers while another operation holds the resource.
@@ -95,23 +116,23 @@ impl Advice {
     }
 }
 
-/// `Retry-After` in seconds; the date form is not used by these services.
+/// Reads `Retry-After` in seconds. These services do not use the date form.
 pub fn retry_after(value: Option<&str>) -> Option<Duration> {
     value?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// A peer's text, fit for one log line of bounded length.
+/// Returns a service's text as one log line of bounded length.
 pub fn one_line(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() || turns_text(c) { ' ' } else { c });
     clean.take(600).collect::<String>().trim().to_owned()
 }
 
-/// Whether a character has what follows it shown in another order than it is written in.
+/// Returns whether a character changes the direction in which the text after it is shown.
 fn turns_text(character: char) -> bool {
     matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A word that is not ours, as part of a sentence: in quotes, escaped, and no longer than an id gets.
+/// Returns foreign text for use in a sentence: quoted, escaped, and cut to the length of the longest id.
 pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 300;
     let mut letters = text.chars().flat_map(char::escape_debug);
@@ -120,7 +141,7 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}{cut}\"")
 }
 
-/// An error with its causes, on one line.
+/// Returns an error with its causes, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -19,7 +19,7 @@ impl Etag {
         if fits && text != "*" { Ok(Etag(text.to_owned())) } else { Err(InvalidEtag) }
     }
 
-    /// The text as it was given.
+    /// Returns the text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }

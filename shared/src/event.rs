@@ -2,7 +2,7 @@
 //!
 //! DPS has no events of its own; an upload is a *write* in the log of Azure Resource Manager, which Event
 //! Grid delivers in its own schema or as CloudEvents 1.0. The event is a hint and nothing more: it carries
-//! neither certificate nor etag, and whoever reaches the endpoint can forge it. So all that is taken from it
+//! neither certificate nor etag, and anyone who can reach the endpoint can forge it. So all that is taken from it
 //! is an id, which then has to pass the allow-list.
 
 mod lenient;

@@ -39,9 +39,9 @@ pub fn build() -> Result<Arc<dyn HttpClient>, Unbuilt> {
     Ok(bounded(Arc::new(transport)))
 }
 
-/// Builds it on another thread. Reading the trusted roots takes longer than everything else at start; whoever has
-/// a call to make before that is done waits for it, and nobody else does.
-pub fn build_beside() -> Arc<dyn HttpClient> {
+/// Builds it on another thread. Reading the trusted roots takes longer than everything else at start. Only a call
+/// that is made before that is done waits for it.
+pub fn build_in_background() -> Arc<dyn HttpClient> {
     let transport = Transport::new(Proxies::from_environment());
     let building = transport.clone();
     // Without a thread of its own it is built for the first call.

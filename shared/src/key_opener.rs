@@ -140,7 +140,7 @@ impl KeyOpener {
 }
 
 impl OpenKey {
-    /// A key that is in the memory of this process, for tests.
+    /// Returns a key that is in the memory of this process, for tests.
     pub fn in_this_process(key: PulledKey) -> Result<OpenKey, UnusableSecret> {
         let public_key =
             PKey::public_key_from_der(&key.public_key()?).map_err(|_| UnusableSecret::Unknown)?;
@@ -155,12 +155,12 @@ impl OpenKey {
         Ok(OpenKey { public_key, certificates, holder })
     }
 
-    /// The CA certificate beside the key, if it is the one with this thumbprint.
+    /// Returns the CA certificate beside the key, if it is the one with this thumbprint.
     pub fn certificate(&self, thumbprint: Thumbprint) -> Option<&CaCertificate> {
         self.certificates.iter().find(|certificate| certificate.thumbprint() == thumbprint)
     }
 
-    /// Whether it is the private half of a CA's key.
+    /// Returns whether it is the private half of a CA's key.
     pub fn belongs_to(&self, ca: &CaCertificate) -> bool {
         self.public_key.public_eq(ca.public_key())
     }

@@ -1,15 +1,14 @@
-//! What proof of possession is, and how to reach Azure for it.
+//! Proof of possession of CA certificates, and the Azure clients it needs.
 //!
-//! An uploaded CA certificate is *unverified* until somebody proves to hold its private key: the registry
-//! (an Azure IoT Device Provisioning Service) hands out a code and wants it back as the common name of a
-//! certificate signed by that CA. [`verifier::Verifier`] carries that through once, within a deadline;
-//! [`verification`] decides what to do next and knows no I/O; [`registry`] and [`vault`] are the two peers,
-//! as traits and as Azure.
+//! An uploaded CA certificate is *unverified* until someone proves they hold its private key. The registry
+//! (an instance of the Azure IoT Hub Device Provisioning Service) returns a verification code, and expects a
+//! certificate that the CA signed and whose common name is that code. [`verifier::Verifier`] does that once, within a deadline.
+//! [`verification`] decides what to do next and does no I/O. [`registry`] and [`vault`] are the two services,
+//! each as a trait and as a client for Azure.
 //!
-//! This crate knows neither HTTP servers nor the emulator.
+//! This crate contains no HTTP server and does not know the emulator.
 
 pub mod accounting;
-mod ahead;
 pub mod azure;
 pub mod bearer;
 pub mod built_in;
@@ -27,6 +26,7 @@ pub mod leaf_key;
 pub mod limits;
 pub mod outcome;
 pub mod permissions;
+mod prefetch;
 pub mod proof;
 pub mod pulled_key;
 pub mod reason;

@@ -1,5 +1,5 @@
-//! How a run can end, with everything a person needs to know about it. What the Functions host is told then
-//! stands in the table of [`crate::reason`].
+//! How a run can end, with everything an operator needs to know. The answer to the Functions host is in the
+//! table of [`crate::reason`].
 
 use std::fmt;
 use std::time::Duration;
@@ -19,36 +19,36 @@ use crate::verification_code::UnexpectedCode;
 /// The end of one run.
 #[derive(Debug)]
 pub enum Outcome {
-    /// This run proved possession, and the registry says so.
+    /// This run proved possession, and the registry shows the CA as verified.
     Verified {
         /// Of the CA certificate.
         thumbprint: Thumbprint,
         /// The vault object whose key signed.
         signed_with: ObjectId,
-        /// The entry of the allow-list that serves the registry.
-        served_by: String,
+        /// The entry of the allow-list that covers the registry.
+        allowed_by: String,
         /// The entry of the CA's grant that allows it.
         granted_by: String,
     },
     /// Nothing was left to do.
     AlreadyVerified,
-    /// It is verified, and nothing accounts for that: its upload may have said so.
+    /// The certificate is verified and nothing accounts for that. Its upload may have set `isVerified`.
     VerifiedWithoutProof {
         /// What was uploaded.
         certificate: CertificateId,
         /// Of the CA certificate.
         thumbprint: Thumbprint,
-        /// What was looked for in vain.
+        /// Why nothing accounts for it.
         why: Unaccounted,
     },
-    /// There is no such certificate (any more).
+    /// The certificate does not exist, or no longer exists.
     Gone,
     /// One of the two locks is closed.
     Denied(Denial),
-    /// A person has to do something first.
+    /// A person has to fix something first.
     Failed(Failure),
-    /// Something was busy or away; the same event, delivered again, may succeed.
-    TryAgain(Trouble),
+    /// A temporary failure. The same event, delivered again, may succeed.
+    TryAgain(TemporaryFailure),
 }
 
 /// Which lock was closed.
@@ -56,7 +56,7 @@ pub enum Outcome {
 pub enum Denial {
     /// The allow-list does not cover the registry.
     #[error("{certificate} belongs to a registry that KEYHOLDER_REGISTRIES does not cover")]
-    NotServed {
+    NotAllowed {
         /// What was uploaded.
         certificate: CertificateId,
     },
@@ -89,7 +89,7 @@ pub enum Denial {
     },
 }
 
-/// What a person has to mend.
+/// A problem that a person has to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// No vault holds it.
@@ -129,7 +129,7 @@ pub enum Failure {
         /// Why not.
         reason: UnsuitableCa,
     },
-    /// Same SHA-1, another key: somebody is playing.
+    /// Same SHA-1, another key: the uploaded certificate imitates the CA's.
     #[error(
         "{object} has the thumbprint of the uploaded CA certificate, but what the registry shows has another public key \
          or cannot be read; nothing was signed"
@@ -148,43 +148,43 @@ pub enum Failure {
         /// What it holds instead.
         reason: String,
     },
-    /// The registry's challenge is nothing to sign.
+    /// The registry's code does not have the expected form.
     #[error(transparent)]
     Code(#[from] UnexpectedCode),
     /// The certificate could not be made or did not pass its checks.
-    #[error("no proof could be made with {object}: {}", error::chain(.error))]
+    #[error("no verification certificate could be made with {object}: {}", error::chain(.error))]
     Proof {
         /// The vault object of the CA.
         object: ObjectId,
         /// What went wrong.
         error: ProofError,
     },
-    /// A peer said no.
+    /// A service refused a call.
     #[error("{0}")]
     Refused(CallError),
-    /// The registry took the proof and still calls the certificate unverified.
-    #[error("{certificate} is still unverified although the registry accepted the proof")]
+    /// The registry accepted the verification certificate and still shows the CA as unverified.
+    #[error("{certificate} is still unverified although the registry accepted the verification certificate")]
     NotAccepted {
         /// What was uploaded.
         certificate: CertificateId,
     },
 }
 
-/// What kept a run from its end.
+/// A failure that may be gone when the event is delivered again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// A peer was busy or away, more often than one run waits for.
+pub enum TemporaryFailure {
+    /// A service was busy or unreachable more often than one run retries.
     #[error("{0}")]
     Unavailable(CallError),
-    /// Others kept writing.
-    #[error("{certificate} changed {looks} times while its proof was made")]
+    /// Others kept changing the certificate.
+    #[error("{certificate} changed {looks} times during the run")]
     Contended {
         /// What was uploaded.
         certificate: CertificateId,
         /// How often it was looked at.
         looks: u32,
     },
-    /// Time was up.
+    /// The run took longer than its deadline.
     #[error("{certificate} took longer than {} s", .limit.as_secs())]
     Deadline {
         /// What was uploaded.
@@ -192,14 +192,14 @@ pub enum Trouble {
         /// How long a run may take.
         limit: Duration,
     },
-    /// More was to be done than this process takes upon itself.
-    #[error("{certificate} was not even begun, because too many others wait already")]
+    /// Too many runs were waiting in this process.
+    #[error("the run for {certificate} was not started because too many others are waiting")]
     Overloaded {
         /// What was uploaded.
         certificate: CertificateId,
     },
     /// The run panicked; where and why stands in the log.
-    #[error("the run for {certificate} broke, which is a defect of this program")]
+    #[error("the run for {certificate} failed because of a defect in this program")]
     Broken {
         /// What was uploaded.
         certificate: CertificateId,
@@ -207,24 +207,22 @@ pub enum Trouble {
 }
 
 impl Outcome {
-    /// Its row in the table of outcomes.
+    /// Returns its row in the table of outcomes.
     pub fn reason(&self) -> Reason {
         match self {
             Outcome::Verified { .. } => Reason::Verified,
             Outcome::AlreadyVerified => Reason::AlreadyVerified,
             Outcome::VerifiedWithoutProof { .. } => Reason::VerifiedWithoutProof,
             Outcome::Gone => Reason::Gone,
-            Outcome::Denied(Denial::NotServed { .. }) => Reason::RegistryNotServed,
+            Outcome::Denied(Denial::NotAllowed { .. }) => Reason::RegistryNotAllowed,
             Outcome::Denied(Denial::NotGranted { .. }) => Reason::NoGrant,
             Outcome::Denied(Denial::CertificateNotNamed { .. }) => Reason::CertificateNotNamed,
             Outcome::Failed(failure) => failure.reason(),
-            Outcome::TryAgain(trouble) => trouble.reason(),
+            Outcome::TryAgain(failure) => failure.reason(),
         }
     }
-}
 
-impl Outcome {
-    /// What a person does about it, where that is known: a command, or a sentence with one.
+    /// Returns the remedy, where one is known: a command, or a sentence with one.
     pub fn remedy(&self) -> Option<String> {
         match self {
             Outcome::Denied(denial) => Some(denial.remedy()),
@@ -240,7 +238,7 @@ impl Outcome {
         }
     }
 
-    /// How it ended, for whoever delivered the event: nothing of what a vault or a setting holds.
+    /// Returns how the run ended, for the caller who delivered the event. It names nothing that a vault or a setting holds.
     pub fn summary(&self) -> String {
         let reason = self.reason().name();
         match self {
@@ -254,8 +252,8 @@ impl Outcome {
         }
     }
 
-    /// The command that tags what was denied and keeps every other tag, for a person who may read the tags.
-    /// `None` where there are no others, or where one would need the quotes of a certain shell.
+    /// Returns the command that tags what was denied and keeps every other tag, for an operator who may read the tags.
+    /// Returns `None` where there are no other tags, or where one would need the quotes of a certain shell.
     pub fn whole_command(&self) -> Option<String> {
         match self {
             Outcome::Denied(Denial::NotGranted { certificate, lacking, is_newest, .. }) => {
@@ -273,12 +271,12 @@ impl Outcome {
         }
     }
 
-    /// Why it ended so; empty where the outcome's name says it all.
+    /// Returns why the run ended this way.
     pub fn explanation(&self) -> String {
         match self {
             Outcome::Denied(denial) => denial.to_string(),
             Outcome::Failed(failure) => failure.to_string(),
-            Outcome::TryAgain(trouble) => trouble.to_string(),
+            Outcome::TryAgain(failure) => failure.to_string(),
             Outcome::VerifiedWithoutProof { certificate, thumbprint, why } => format!(
                 "{certificate} with thumbprint {thumbprint} is verified, and neither a proof by this app nor a granted CA in \
                  a vault accounts for it; {why}"
@@ -288,7 +286,7 @@ impl Outcome {
     }
 }
 
-/// Deletes a certificate from its registry, in the state that a person has seen.
+/// Returns the command that deletes a certificate, in the state an operator has seen, from its registry.
 fn delete_command(certificate: &CertificateId) -> String {
     let registry = certificate.registry();
     format!(
@@ -300,12 +298,12 @@ fn delete_command(certificate: &CertificateId) -> String {
     )
 }
 
-/// How a command names a version: where only the newest is in question, its id would only make the command longer.
+/// Returns the object as a command names it. A command about the newest version needs no version id.
 fn addressed(Version { object, .. }: &Version, is_newest: bool) -> ObjectId {
     if is_newest { object.of_newest_version() } else { object.clone() }
 }
 
-/// What each version says that does not grant.
+/// Returns what each version says that does not grant the registry.
 fn why_not(found: &ObjectId, lacking: &[Version]) -> String {
     let why = |Version { object, grant, .. }: &Version| match object == found {
         true => grant.to_string(),
@@ -319,8 +317,8 @@ fn why_not(found: &ObjectId, lacking: &[Version]) -> String {
 impl Denial {
     fn remedy(&self) -> String {
         match self {
-            Denial::NotServed { certificate, .. } => {
-                format!("to serve it, add {} to KEYHOLDER_REGISTRIES", certificate.registry())
+            Denial::NotAllowed { certificate, .. } => {
+                format!("to allow it, add {} to KEYHOLDER_REGISTRIES", certificate.registry())
             }
             Denial::NotGranted { certificate, lacking, is_newest, .. } => {
                 let registry = certificate.registry().name();
@@ -399,14 +397,14 @@ impl Failure {
     }
 }
 
-impl Trouble {
+impl TemporaryFailure {
     fn reason(&self) -> Reason {
         match self {
-            Trouble::Unavailable(error) => error.reason(),
-            Trouble::Contended { .. } => Reason::Contended,
-            Trouble::Deadline { .. } => Reason::Deadline,
-            Trouble::Overloaded { .. } => Reason::Overloaded,
-            Trouble::Broken { .. } => Reason::Broken,
+            TemporaryFailure::Unavailable(error) => error.reason(),
+            TemporaryFailure::Contended { .. } => Reason::Contended,
+            TemporaryFailure::Deadline { .. } => Reason::Deadline,
+            TemporaryFailure::Overloaded { .. } => Reason::Overloaded,
+            TemporaryFailure::Broken { .. } => Reason::Broken,
         }
     }
 }
@@ -414,9 +412,9 @@ impl Trouble {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Verified { thumbprint, signed_with, served_by, granted_by } => write!(
+            Outcome::Verified { thumbprint, signed_with, allowed_by, granted_by } => write!(
                 f,
-                "verified: thumbprint {thumbprint}, signed with {signed_with}, served by {served_by}, granted by \
+                "verified: thumbprint {thumbprint}, signed with {signed_with}, allowed by {allowed_by}, granted by \
                  {granted_by:?}"
             ),
             Outcome::AlreadyVerified => write!(f, "already verified: nothing to do"),
@@ -428,6 +426,6 @@ impl fmt::Display for Outcome {
             Outcome::Failed(failure) => write!(f, "failed: {failure}"),
             Outcome::TryAgain(reason) => write!(f, "try again: {reason}"),
         }?;
-        self.remedy().map_or(Ok(()), |remedy| write!(f, ". To mend it: {remedy}"))
+        self.remedy().map_or(Ok(()), |remedy| write!(f, ". To fix it: {remedy}"))
     }
 }

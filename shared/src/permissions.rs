@@ -1,9 +1,9 @@
 //! The rights the app's identity needs in Azure: each action with the call that asks for it.
 //!
-//! The roles in `infra/` grant these and nothing else, and a test holds them to it. So whoever adds a call that
+//! The roles in `infra/` grant these and nothing else, and a test holds them to it. So a change that adds a call that
 //! needs a right adds it here, and sees in one place what that does to the app's power.
 
-/// Actions of Azure Resource Manager, on each DPS instance served.
+/// Actions of Azure Resource Manager, on each allowed DPS instance.
 pub const ACTIONS: &[&str] = &[
     // The sweep lists the instances in a resource group or subscription, where `KEYHOLDER_REGISTRIES` names one.
     "Microsoft.Devices/provisioningServices/Read",

@@ -107,12 +107,12 @@ impl UnsignedProof {
         Ok(unsigned)
     }
 
-    /// The bytes to be signed.
+    /// Returns the bytes to be signed.
     pub fn tbs(&self) -> &[u8] {
         &self.tbs
     }
 
-    /// The digest of those bytes that the CA's algorithm signs.
+    /// Returns the digest of those bytes that the CA's algorithm signs.
     pub fn digest(&self) -> Result<Vec<u8>, ErrorStack> {
         Ok(hash(self.ca.algorithm().digest(), &self.tbs)?.to_vec())
     }
@@ -129,12 +129,12 @@ impl UnsignedProof {
 }
 
 impl Proof {
-    /// The certificate.
+    /// Returns the certificate.
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// The form in which `verify` takes it in every api-version: base64 of DER.
+    /// Returns the form in which `verify` takes it in every api-version: base64 of DER.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(&self.der)
     }
@@ -160,7 +160,7 @@ impl Proof {
 pub struct RawSignature(pub Vec<u8>);
 
 impl RawSignature {
-    /// What X.509 wants: RSA as it is, ECDSA as `SEQUENCE { r, s }`.
+    /// Returns what X.509 wants: RSA as it is, ECDSA as `SEQUENCE { r, s }`.
     pub fn to_der(&self, algorithm: SignatureAlgorithm) -> Result<Vec<u8>, ProofError> {
         let half = match algorithm {
             SignatureAlgorithm::Rs256 => return Ok(self.0.clone()),
@@ -176,7 +176,7 @@ impl RawSignature {
         Ok(pair.to_der()?)
     }
 
-    /// The other way, for a signature that OpenSSL made.
+    /// Converts a signature that OpenSSL made.
     pub fn from_der(der: &[u8], algorithm: SignatureAlgorithm) -> Result<RawSignature, ErrorStack> {
         let half = match algorithm {
             SignatureAlgorithm::Rs256 => return Ok(RawSignature(der.to_vec())),
@@ -192,7 +192,7 @@ impl RawSignature {
 }
 
 impl SignatureAlgorithm {
-    /// The digest it signs.
+    /// Returns the digest it signs.
     pub fn digest(self) -> MessageDigest {
         match self {
             SignatureAlgorithm::Rs256 | SignatureAlgorithm::Es256 => MessageDigest::sha256(),

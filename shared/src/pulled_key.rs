@@ -52,7 +52,7 @@ pub struct PulledKey {
 /// Why a secret's value is no key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum UnusableSecret {
-    /// A passphrase would be needed, and there is nobody to ask.
+    /// It needs a passphrase, and the app has none.
     #[error(
         "its PEM key is encrypted; store it without a passphrase, the vault protects it: openssl pkcs8 -topk8 -nocrypt"
     )]
@@ -118,7 +118,7 @@ impl PulledKey {
         if text.chars().any(|character| character.is_control() && !character.is_ascii_whitespace()) {
             return Err(UnusableSecret::Unknown);
         }
-        // Not even tried: whoever encrypted it also chose how long the attempt takes.
+        // Not even tried: the party that encrypted it also chose how long the attempt takes.
         if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
             return Err(UnusableSecret::EncryptedPem);
         }
@@ -163,7 +163,7 @@ impl PulledKey {
         PulledKey { key, certificates }
     }
 
-    /// The public half, as SubjectPublicKeyInfo in DER.
+    /// Returns the public half, as SubjectPublicKeyInfo in DER.
     pub(crate) fn public_key(&self) -> Result<Vec<u8>, UnusableSecret> {
         self.key.public_key_to_der().map_err(|_| UnusableSecret::Unknown)
     }
@@ -173,12 +173,12 @@ impl PulledKey {
         &self.certificates
     }
 
-    /// The CA certificate beside the key, if it is the one with this thumbprint.
+    /// Returns the CA certificate beside the key, if it is the one with this thumbprint.
     pub fn certificate(&self, thumbprint: Thumbprint) -> Option<&CaCertificate> {
         self.certificates.iter().find(|certificate| certificate.thumbprint() == thumbprint)
     }
 
-    /// Whether it is the private half of a CA's key.
+    /// Returns whether it is the private half of a CA's key.
     pub fn belongs_to(&self, ca: &CaCertificate) -> bool {
         self.key.public_eq(ca.public_key())
     }
@@ -188,7 +188,7 @@ impl PulledKey {
         RawSignature::from_der(&self.sign_to_der(ca.algorithm(), tbs)?, ca.algorithm())
     }
 
-    /// The same, as X.509 has it.
+    /// Returns the same, as X.509 has it.
     pub(crate) fn sign_to_der(
         self,
         algorithm: SignatureAlgorithm,
@@ -198,7 +198,7 @@ impl PulledKey {
     }
 }
 
-/// What stands in the blocks of a PEM text, by any label; nothing for one that is not plain base64.
+/// Returns what stands in the blocks of a PEM text, by any label; nothing for one that is not plain base64.
 fn blocks(text: &str) -> impl Iterator<Item = Option<Zeroizing<Vec<u8>>>> {
     let bodies = text.split("-----BEGIN ").skip(1).filter_map(|block| block.split_once("-----"));
     bodies.map(|(_, body)| {

@@ -1,4 +1,4 @@
-//! The registry as the verifier sees it: three calls on one certificate.
+//! The registry as the verifier sees it: three calls for one certificate.
 
 pub mod answer;
 pub mod arm;
@@ -16,11 +16,11 @@ use crate::trust::Scope;
 /// What a registry holds under a certificate's id at one moment.
 #[derive(Clone, Debug)]
 pub struct Registered {
-    /// The mark of this state.
+    /// The etag of this state.
     pub etag: Etag,
     /// SHA-1 of the CA certificate.
     pub thumbprint: Thumbprint,
-    /// Whether possession has been proven (or the proof was waived).
+    /// Whether it is verified, by a proof or because its upload said so.
     pub is_verified: bool,
     /// When it was last written, whole seconds, as far as the registry says it.
     pub updated: Option<OffsetDateTime>,
@@ -32,7 +32,7 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// Whether its public key may be that of `ca`. The thumbprint is SHA-1 and only narrows the search; where the
+    /// Returns whether its public key may be that of `ca`. The thumbprint is SHA-1 and only narrows the search; where the
     /// registry shows the certificate itself, the full public key decides, and a certificate that cannot be read has
     /// none.
     ///
@@ -45,12 +45,12 @@ impl Registered {
             || self.certificate().is_some_and(|shown| shown.public_key_info() == ca.public_key_info())
     }
 
-    /// The CA certificate with its thumbprint, where the registry shows that.
+    /// Returns the CA certificate with its thumbprint, where the registry shows it.
     pub fn shown(&self) -> Option<CaCertificate> {
         self.certificate().filter(|shown| shown.thumbprint() == self.thumbprint)
     }
 
-    /// The CA certificate, where the registry shows one that can be read.
+    /// Returns the CA certificate, where the registry shows one that can be read.
     pub fn certificate(&self) -> Option<CaCertificate> {
         CaCertificate::from_upload(self.certificate.as_deref()?).ok()
     }
@@ -61,7 +61,7 @@ impl Registered {
 pub struct ListedCertificate {
     /// Which.
     pub id: CertificateId,
-    /// Whether possession has been proven (or the proof was waived).
+    /// Whether it is verified, by a proof or because its upload said so.
     pub is_verified: bool,
     /// SHA-1 of the CA certificate, as far as the registry says it.
     pub thumbprint: Option<Thumbprint>,
@@ -72,7 +72,7 @@ pub struct ListedCertificate {
 /// A challenge, and the state it was made in.
 #[derive(Clone, Debug)]
 pub struct Challenge {
-    /// As handed out; not yet known to be a code worth signing.
+    /// The code as the registry returned it. Its form is not checked yet.
     pub code: String,
     /// What the registry holds now.
     pub registered: Registered,
@@ -83,27 +83,27 @@ pub type Listed<T> = Vec<Result<T, CallError>>;
 
 /// An Azure resource that holds CA certificates.
 pub trait Registry: Send + Sync {
-    /// The registries at or below a scope.
+    /// Lists the registries at or below a scope.
     fn registries(&self, scope: &Scope)
     -> impl Future<Output = Result<Listed<RegistryId>, CallError>> + Send;
 
-    /// The certificates of a registry.
+    /// Lists the certificates of a registry.
     fn certificates(
         &self,
         registry: &RegistryId,
     ) -> impl Future<Output = Result<Listed<ListedCertificate>, CallError>> + Send;
 
-    /// Looks; `None` when there is no such certificate.
+    /// Reads the certificate. Returns `None` when it does not exist.
     fn get(&self, id: &CertificateId) -> impl Future<Output = Result<Option<Registered>, CallError>> + Send;
 
-    /// Asks for a challenge, if the certificate is still as `etag` says. Voids any earlier one.
+    /// Asks for a verification code, with `etag` as If-Match. This voids any earlier code.
     fn generate_verification_code(
         &self,
         id: &CertificateId,
         etag: &Etag,
     ) -> impl Future<Output = Result<Challenge, CallError>> + Send;
 
-    /// Hands in the proof, if the certificate is still as `etag` says.
+    /// Submits the verification certificate, with `etag` as If-Match.
     fn verify(
         &self,
         id: &CertificateId,

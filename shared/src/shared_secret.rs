@@ -16,25 +16,39 @@ const SHORTEST: usize = 32;
 #[derive(Clone)]
 pub struct SharedSecrets(Vec<[u8; 32]>);
 
+/// Why a list of secrets is rejected. It repeats nothing of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSecrets {
+    /// The list is empty.
+    #[error("it holds no secret")]
+    Empty,
+    /// A secret is easy to guess.
+    #[error("one of its secrets has less than {SHORTEST} characters")]
+    TooShort,
+    /// A secret would read differently in a URL than in a header.
+    #[error("one of its secrets has characters that a URL does not carry as they are")]
+    NotPlain,
+}
+
 impl SharedSecrets {
-    /// Reads a comma-separated list. Errors repeat nothing of it.
-    pub fn parse(text: &str) -> Result<SharedSecrets, String> {
+    /// Reads a comma-separated list.
+    pub fn parse(text: &str) -> Result<SharedSecrets, InvalidSecrets> {
         let secrets: Vec<&str> = text.split(',').map(str::trim).filter(|secret| !secret.is_empty()).collect();
         // What a URL carries as it is, so that query and header hold the same text.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         if secrets.is_empty() {
-            return Err("it holds no secret".to_owned());
+            return Err(InvalidSecrets::Empty);
         }
         if secrets.iter().any(|secret| secret.len() < SHORTEST) {
-            return Err(format!("one of its secrets has less than {SHORTEST} characters"));
+            return Err(InvalidSecrets::TooShort);
         }
         if !secrets.iter().all(|secret| secret.bytes().all(plain)) {
-            return Err("one of its secrets has characters that a URL does not carry as they are".to_owned());
+            return Err(InvalidSecrets::NotPlain);
         }
         Ok(SharedSecrets(secrets.iter().map(|secret| sha256(secret.as_bytes())).collect()))
     }
 
-    /// Whether this is one of them. How long it takes says nothing about any of them, not even their lengths.
+    /// Returns whether this is one of them. How long it takes says nothing about any of them, not even their lengths.
     pub fn admit(&self, offered: &str) -> bool {
         let offered = sha256(offered.as_bytes());
         self.0.iter().fold(false, |admitted, secret| admitted | memcmp::eq(secret, &offered))

@@ -1,8 +1,8 @@
-//! One run at a time for the same thing, shared by all who ask for it meanwhile.
+//! One run at a time for the same key, shared by all callers that ask for it meanwhile.
 //!
-//! Whoever asks while a run is under way does not get that run's result, because what made them ask may have
-//! happened after the run's last look. They share the *next* run instead: of n who meet, one runs, and the
-//! others share one more run, which finds the work done and costs one look.
+//! A caller that asks while a run is under way does not get that run's result, because its event may have
+//! happened after the run's last look. It shares the *next* run instead: of n concurrent callers, one runs, and
+//! the others share one more run, which finds the work done and costs one look.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -50,12 +50,12 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
         result
     }
 
-    /// How many keys somebody is running or waiting for.
+    /// Returns the number of keys that have a run or a waiting caller.
     pub fn len(&self) -> usize {
         locked(&self.flights).len()
     }
 
-    /// Whether nobody runs or waits.
+    /// Returns whether there is no run and no waiting caller.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -77,7 +77,7 @@ struct Landing<'a, K: Eq + Hash, T> {
 impl<K: Eq + Hash, T> Drop for Landing<'_, K, T> {
     fn drop(&mut self) {
         let mut flights = locked(&self.flights.flights);
-        // The map's and ours: nobody else is on board, and nobody can join while the map is locked.
+        // The map and this guard hold the only two references, and no caller can join while the map is locked.
         if Arc::strong_count(self.flight) == 2 {
             flights.remove(self.key);
         }

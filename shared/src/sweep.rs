@@ -1,6 +1,6 @@
-//! Looks for what events missed: every unverified certificate of every registry served goes through the same
-//! verifier. It is what makes a lost event harmless, and what comes back to a CA that somebody has mended. Those that
-//! are verified have to be accounted for.
+//! Verifies what events missed: every unverified certificate of every allowed registry goes through the same
+//! verifier. This makes a lost event harmless, and retries after a person has fixed a problem. For every verified
+//! certificate the sweep checks whether something accounts for it.
 
 mod expiry;
 mod unproven;
@@ -19,7 +19,7 @@ use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::outcome::Outcome;
-use crate::reason::{Answer, Reason};
+use crate::reason::{DeliveryAnswer, Reason};
 use crate::registry::{Listed, ListedCertificate, Registry};
 use crate::telemetry::metrics;
 use crate::vault::Vault;
@@ -51,7 +51,7 @@ pub struct Report {
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
     /// Sweeps once, within the time and the share of the process that a sweep may take. `since` is when the last
-    /// sweep was, if whoever asks knows; otherwise the last one of this process counts.
+    /// sweep was, if the caller knows it; otherwise the last one of this process counts.
     pub async fn sweep(&self, since: Option<OffsetDateTime>) -> Report {
         let begun = Instant::now();
         let end = begun + self.limits.sweep;
@@ -79,7 +79,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         report.ended = ended;
         report.unproven = checked.unproven;
         report.left += checked.left;
-        report.unread.extend(checked.trouble);
+        report.unread.extend(checked.error);
         report.log(begun);
         report
     }
@@ -106,7 +106,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         all
     }
 
-    /// Whether a CA is near its end; warns if it has just come nearer.
+    /// Returns whether a CA is near its end; warns if it has just come nearer.
     fn is_expiring(&self, listed: &ListedCertificate, since: Option<OffsetDateTime>) -> bool {
         let Some(expiry) = listed.expiry else { return false };
         let now = self.now();
@@ -130,7 +130,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 
     async fn registries(&self, report: &mut Report, end: Instant) -> Vec<RegistryId> {
         let mut registries: Vec<RegistryId> = Vec::new();
-        for scope in self.served.scopes() {
+        for scope in self.allowed.scopes() {
             let call = format!("listing the DPS instances in {scope}");
             let found = report.list(&call, end, self.registry.registries(scope)).await;
             for registry in found.unwrap_or_default() {
@@ -144,7 +144,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 }
 
 impl Report {
-    /// The items of a list, as far as they can be read before the end; `None` if the list cannot.
+    /// Returns the items of a list, as far as they can be read before the end; `None` if the list cannot.
     async fn list<T>(
         &mut self,
         call: &str,
@@ -167,7 +167,7 @@ impl Report {
         )
     }
 
-    /// How often each outcome there was, without those of certificates that were verified before.
+    /// Returns how often each outcome there was, without those of certificates that were verified before.
     pub fn outcomes(&self) -> BTreeMap<Reason, usize> {
         let mut counts = BTreeMap::new();
         for (_, outcome) in &self.ended {
@@ -176,15 +176,15 @@ impl Report {
         counts
     }
 
-    /// How many ended as one of these.
+    /// Returns how many ended as one of these.
     fn count(&self, of: impl Fn(Reason) -> bool) -> usize {
         self.ended.iter().filter(|(_, outcome)| of(outcome.reason())).count()
     }
 
     fn log(&self, begun: Instant) {
         self.log_unproven();
-        let denied = |reason| matches!(reason, Reason::RegistryNotServed | Reason::NoGrant);
-        let done = |reason: Reason| reason.answer() == Answer::Done;
+        let denied = |reason| matches!(reason, Reason::RegistryNotAllowed | Reason::NoGrant);
+        let done = |reason: Reason| reason.answer() == DeliveryAnswer::Done;
         let unread: Vec<String> = self.unread.iter().map(ToString::to_string).collect();
         macro_rules! line {
             ($level:ident) => {
@@ -205,15 +205,15 @@ impl Report {
                 )
             };
         }
-        match self.is_loud() {
+        match self.needs_action() {
             true => line!(warn),
             false => line!(info),
         }
     }
 
-    /// Whether a person should look at it.
-    pub fn is_loud(&self) -> bool {
-        let quiet = self.ended.iter().all(|(_, outcome)| outcome.reason().answer() == Answer::Done);
+    /// Returns whether a person should look at it.
+    pub fn needs_action(&self) -> bool {
+        let quiet = self.ended.iter().all(|(_, outcome)| outcome.reason().answer() == DeliveryAnswer::Done);
         !(quiet && self.unproven.is_empty() && self.unread.is_empty() && self.left == 0)
     }
 }

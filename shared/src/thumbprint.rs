@@ -14,7 +14,7 @@ pub struct Thumbprint([u8; 20]);
 pub struct InvalidThumbprint;
 
 impl Thumbprint {
-    /// Computes it.
+    /// Computes the thumbprint of a certificate in DER.
     pub fn of(der: &[u8]) -> Thumbprint {
         Thumbprint(sha1(der))
     }

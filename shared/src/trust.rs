@@ -1,9 +1,9 @@
 //! The two locks on a CA key, both closed by default.
 //!
-//! The **allow-list** (`KEYHOLDER_REGISTRIES`) is held by the owner of the app: which registries it serves
-//! at all. The **grant** (a tag on the vault object) is held by the owner of the CA: for which registries
-//! this CA may prove possession. An uploader holds neither, so uploading somebody else's CA certificate to
-//! one's own registry gets nothing signed. Each decision names the rule that made it.
+//! The owner of the app sets the **allow-list** (`KEYHOLDER_REGISTRIES`): the registries that the app works for. The
+//! owner of the CA sets the **grant** (a tag on the vault object): the registries for which this CA may prove
+//! possession. An uploader controls neither, so nothing is signed for someone who uploads another owner's CA
+//! certificate to their own registry. Each decision names the rule that made it.
 
 use std::fmt;
 
@@ -26,25 +26,34 @@ pub enum Scope {
     Registry(RegistryId),
 }
 
-/// The registries this app serves.
+/// The registries that the app may work for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registries(Vec<Scope>);
+pub struct AllowedRegistries(Vec<Scope>);
 
-/// Why a text is no allow-list.
+/// Why a text is not an allow-list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRegistries {
-    /// Nothing but blanks and commas.
-    #[error("it is empty, so no registry would be served")]
+    /// It has only blanks and commas.
+    #[error("it is empty, so no registry would be allowed")]
     Empty,
-    /// An entry that is no scope.
-    #[error("{0}")]
-    Entry(String),
+    /// An entry is not a scope.
+    #[error(transparent)]
+    Entry(#[from] InvalidScope),
+}
+
+/// Why a text is not the id of a subscription, a resource group or a DPS instance.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{input:?}: {reason}")]
+pub struct InvalidScope {
+    input: String,
+    reason: String,
 }
 
 impl Scope {
     /// Reads the id of a subscription, a resource group or a DPS instance.
-    pub fn parse(text: &str) -> Result<Scope, String> {
-        let segments = certificate_id::segments(text).map_err(|reason| format!("{text:?}: {reason}"))?;
+    pub fn parse(text: &str) -> Result<Scope, InvalidScope> {
+        let invalid = |reason| InvalidScope { input: text.to_owned(), reason };
+        let segments = certificate_id::segments(text).map_err(invalid)?;
         let scope = match segments.as_slice() {
             [subscriptions, subscription] => certificate_id::keyword(subscriptions, "subscriptions")
                 .and_then(|()| certificate_id::subscription(subscription))
@@ -59,10 +68,10 @@ impl Scope {
             }
             _ => RegistryId::parse(text).map(Scope::Registry).map_err(|error: InvalidId| error.to_string()),
         };
-        scope.map_err(|reason| format!("{text:?}: {reason}"))
+        scope.map_err(invalid)
     }
 
-    /// The path of its resource, ready for a URL.
+    /// Returns the path of its resource, ready for a URL.
     pub fn path(&self) -> String {
         match self {
             Scope::Subscription(subscription) => certificate_id::path(&["subscriptions", subscription]),
@@ -80,7 +89,7 @@ impl Scope {
                 subscription.eq_ignore_ascii_case(registry.subscription())
                     && folded_group(group) == folded_group(registry.resource_group())
             }
-            Scope::Registry(served) => served == registry,
+            Scope::Registry(allowed) => allowed == registry,
         }
     }
 }
@@ -97,28 +106,28 @@ impl fmt::Display for Scope {
     }
 }
 
-impl Registries {
+impl AllowedRegistries {
     /// Reads a comma-separated list of scopes; blanks around them and empty entries do not count.
-    pub fn parse(text: &str) -> Result<Registries, InvalidRegistries> {
+    pub fn parse(text: &str) -> Result<AllowedRegistries, InvalidRegistries> {
         let scopes = entries(text).map(Scope::parse).collect::<Result<Vec<_>, _>>();
-        match scopes.map_err(InvalidRegistries::Entry)? {
+        match scopes? {
             scopes if scopes.is_empty() => Err(InvalidRegistries::Empty),
-            scopes => Ok(Registries(scopes)),
+            scopes => Ok(AllowedRegistries(scopes)),
         }
     }
 
-    /// The first entry that covers a registry.
-    pub fn serving(&self, registry: &RegistryId) -> Option<&Scope> {
+    /// Returns the first entry that covers a registry.
+    pub fn allowing(&self, registry: &RegistryId) -> Option<&Scope> {
         self.0.iter().find(|scope| scope.covers(registry))
     }
 
-    /// Its entries, in order.
+    /// Returns its entries, in order.
     pub fn scopes(&self) -> &[Scope] {
         &self.0
     }
 }
 
-impl fmt::Display for Registries {
+impl fmt::Display for AllowedRegistries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scopes: Vec<String> = self.0.iter().map(Scope::to_string).collect();
         f.write_str(&scopes.join(", "))
@@ -135,7 +144,7 @@ impl Grant {
         Grant(tag)
     }
 
-    /// The entry that lets this CA prove possession for a registry: its name, its id, or `*`. An entry that
+    /// Returns the entry that lets this CA prove possession for a registry: its name, its id, or `*`. An entry that
     /// is none of these grants nothing.
     pub fn allowing(&self, registry: &RegistryId) -> Option<&str> {
         entries(self.0.as_deref()?).find(|entry| {

@@ -8,7 +8,7 @@ mod directory;
 pub mod key_vault;
 mod object_id;
 
-pub use object_id::{Kind, ObjectId};
+pub use object_id::{InvalidObjectId, Kind, ObjectId};
 
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::pulled_key::UnusableSecret;
 use crate::thumbprint::Thumbprint;
 use crate::trust::Grant;
 
-/// The CA that is looked for.
+/// The CA to search for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// Its name in the registry; most people use the same one in the vault.
@@ -32,18 +32,18 @@ pub struct Wanted<'a> {
     pub as_of: Instant,
 }
 
-/// What came of looking.
+/// The result of a search.
 #[derive(Clone, Debug)]
 pub enum Search {
     /// An object that holds this CA, or, if it is a secret, may hold it.
     Found(Box<Found>),
-    /// None, but what else was seen where it was looked for.
-    Missing(Vec<Sighting>),
+    /// The CA was not found; these objects were found instead.
+    Missing(Vec<Candidate>),
 }
 
-/// What was seen instead of the CA.
+/// What was found instead of the CA.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Sighting {
+pub enum Candidate {
     /// A vault without it.
     #[error("{0} has none")]
     Nothing(url::Url),
@@ -136,18 +136,18 @@ pub enum ReadError {
 
 /// Where CA keys live.
 pub trait Vault: Send + Sync {
-    /// What a first, narrow look has seen.
-    type Glimpse: Send;
+    /// What `prefetch` returned.
+    type Prefetched: Send;
 
-    /// Looks where the CA is most likely, under its name in the registry. Which CA is wanted need not be known yet,
-    /// so it can go on while the registry is asked. Reads no key material.
-    fn glimpse(&self, name: &str) -> impl Future<Output = Self::Glimpse> + Send;
+    /// Looks for the CA under its name in the registry, where it is most likely. It does not need to know which CA is
+    /// wanted, so it can run while the registry is read. Reads no key material.
+    fn prefetch(&self, name: &str) -> impl Future<Output = Self::Prefetched> + Send;
 
-    /// Looks for a CA without reading any key material, beginning with what a glimpse at its name has seen.
+    /// Looks for a CA without reading any key material. Begins with what `prefetch` returned for its name.
     fn find(
         &self,
         wanted: Wanted<'_>,
-        glimpse: Self::Glimpse,
+        prefetched: Self::Prefetched,
     ) -> impl Future<Output = Result<Search, CallError>> + Send;
 
     /// Has a key sign a digest.

@@ -39,7 +39,7 @@ impl VerificationCode {
         }
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn as_str(&self) -> &str {
         &self.0
     }

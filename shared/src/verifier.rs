@@ -1,10 +1,10 @@
-//! Verifies uploaded certificates: within one deadline each, one run at a time for the same certificate, and
-//! so many at once that the process stays small.
+//! Verifies uploaded certificates. Each run has a deadline, the same certificate has one run at a time, and the
+//! number of concurrent runs is limited so that the process stays small.
 
-mod course;
 mod issuer;
+pub mod preview;
 mod run;
-pub mod survey;
+mod run_record;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -21,23 +21,23 @@ use crate::certificate_id::CertificateId;
 use crate::event::Upload;
 use crate::leaf_key::LeafKeys;
 pub use crate::limits::Limits;
-use crate::outcome::{Outcome, Trouble};
+use crate::outcome::{Outcome, TemporaryFailure};
 use crate::registry::Registry;
 use crate::single_flight::SingleFlight;
 use crate::thumbprint::Thumbprint;
-use crate::trust::Registries;
+use crate::trust::AllowedRegistries;
 use crate::vault::Vault;
-use course::Course;
-pub(crate) use course::milliseconds;
+use run_record::RunRecord;
+pub(crate) use run_record::milliseconds;
 
-/// How many proofs of its own a process remembers, to account for them without asking the vaults.
+/// How many certificates that it verified a process remembers. It accounts for these without asking the vaults.
 const REMEMBERED: usize = 1024;
 
 /// Verifies CA certificates of a registry with keys of a vault.
 pub struct Verifier<R, V> {
     pub(crate) registry: R,
     pub(crate) vault: V,
-    pub(crate) served: Registries,
+    pub(crate) allowed: AllowedRegistries,
     pub(crate) limits: Limits,
     leaf_keys: LeafKeys,
     flights: SingleFlight<CertificateId, Arc<Outcome>>,
@@ -52,12 +52,12 @@ pub struct Verifier<R, V> {
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// A verifier for the registries that are `served`.
-    pub fn new(registry: R, vault: V, served: Registries, limits: Limits) -> Self {
+    /// Creates a verifier for the `allowed` registries.
+    pub fn new(registry: R, vault: V, allowed: AllowedRegistries, limits: Limits) -> Self {
         Verifier {
             registry,
             vault,
-            served,
+            allowed,
             limits,
             leaf_keys: LeafKeys::default(),
             flights: SingleFlight::default(),
@@ -70,79 +70,80 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         }
     }
 
-    /// The registry it works on.
+    /// Returns the registry client.
     pub fn registry(&self) -> &R {
         &self.registry
     }
 
-    /// Whether the settings allow it to work on a certificate's registry.
-    pub fn serves(&self, certificate: &CertificateId) -> bool {
-        self.served.serving(certificate.registry()).is_some()
+    /// Returns whether the allow-list covers a certificate's registry.
+    pub fn allows(&self, certificate: &CertificateId) -> bool {
+        self.allowed.allowing(certificate.registry()).is_some()
     }
 
-    /// Has it read another clock than the machine's.
+    /// Replaces the machine's clock.
     pub fn with_clock(self, now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
         Verifier { now: Box::new(now), ..self }
     }
 
-    /// Has it account for CA certificates that were verified by hand.
+    /// Sets the CA certificates that were verified by hand.
     pub fn accounting_for(self, by_hand: Vec<Thumbprint>) -> Self {
         Verifier { by_hand, ..self }
     }
 
-    /// What time it is.
+    /// Returns the time.
     pub(crate) fn now(&self) -> OffsetDateTime {
         (self.now)()
     }
 
-    /// Makes what the first verification would otherwise have to wait for.
+    /// Makes the key that the first verification would otherwise wait for.
     pub async fn warm_up(&self) {
         if let Err(error) = self.leaf_keys.public_key_info(SignatureAlgorithm::Rs256).await {
             warn!(%error, "no RSA key could be made in advance");
         }
     }
 
-    /// Brings one certificate as far as it can be brought, and says how far that was. It always ends within
-    /// the deadline, and also if it panics; what has been left half-done then, the next delivery finishes.
+    /// Verifies one certificate, and returns the outcome. It always ends within the deadline, even after a panic. The
+    /// next delivery finishes what a run left unfinished.
     pub async fn verify(&self, upload: &Upload) -> Arc<Outcome> {
         let span = info_span!("verification", certificateId = %upload.id);
         self.verify_once(upload).instrument(span).await
     }
 
     async fn verify_once(&self, upload: &Upload) -> Arc<Outcome> {
-        let try_again = |trouble| Arc::new(Outcome::TryAgain(trouble));
+        let try_again = |failure| Arc::new(Outcome::TryAgain(failure));
         let certificate = || upload.id.clone();
-        let mut course = Course::begin();
+        let mut record = RunRecord::begin();
         let Ok(_place) = self.places.try_acquire() else {
-            let outcome = try_again(Trouble::Overloaded { certificate: certificate() });
-            course.close(&outcome);
+            let outcome = try_again(TemporaryFailure::Overloaded { certificate: certificate() });
+            record.finish(&outcome);
             return outcome;
         };
         let deadline = Instant::now() + self.limits.deadline;
-        let too_late =
-            || try_again(Trouble::Deadline { certificate: certificate(), limit: self.limits.deadline });
-        let on_course = &mut course;
+        let too_late = || {
+            try_again(TemporaryFailure::Deadline { certificate: certificate(), limit: self.limits.deadline })
+        };
+        let on_record = &mut record;
         let run = self.flights.run(&upload.id, || async move {
-            on_course.led = true;
+            on_record.is_leader = true;
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
             if Instant::now() >= deadline {
                 return too_late();
             }
-            // It is large, and only those whose turn it is have one.
-            let run = Box::pin(self.run(upload, deadline, on_course));
-            // Nothing that a run leaves half-changed outlives it.
+            // The future is large, so it is allocated only for runs that have their turn.
+            let run = Box::pin(self.run(upload, deadline, on_record));
+            // Nothing that a run may leave inconsistent outlives it.
             match AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcome) => {
                     self.remember(&upload.id, &outcome);
                     Arc::new(outcome)
                 }
-                Err(_) => try_again(Trouble::Broken { certificate: certificate() }),
+                Err(_) => try_again(TemporaryFailure::Broken { certificate: certificate() }),
             }
         });
         let outcome = timeout_at(deadline, run).await.unwrap_or_else(|_| too_late());
-        if course.led {
-            course.close(&outcome);
+        if record.is_leader {
+            record.finish(&outcome);
         } else {
             let reason = outcome.reason();
             info!(
@@ -155,7 +156,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         outcome
     }
 
-    /// Remembers a proof.
+    /// Remembers a certificate that this process verified.
     fn remember(&self, id: &CertificateId, outcome: &Outcome) {
         if let Outcome::Verified { thumbprint, .. } = outcome {
             let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,7 +167,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         }
     }
 
-    /// Whether a certificate may be verified without a look into the vaults: it was proven here, or by hand.
+    /// Returns whether a verified certificate needs no look into the vaults: this process verified it, or an operator.
     pub(crate) fn accounts_for(&self, id: &CertificateId, thumbprint: Thumbprint) -> bool {
         let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
         self.by_hand.contains(&thumbprint) || proven.contains(&(id.clone(), thumbprint))

@@ -8,9 +8,9 @@ use keyholder::event::{self, Notice, Upload};
 use keyholder::outcome::Outcome;
 use keyholder::proof::{Proof, RawSignature, UnsignedProof};
 use keyholder::registry::{Challenge, Registered, answer};
-use keyholder::trust::{Grant, Registries};
+use keyholder::trust::{AllowedRegistries, Grant};
 use keyholder::vault::{Found, KeyUse, Kind, ObjectId, Search};
-use keyholder::verification::{Next, Verification};
+use keyholder::verification::{Next, Step, Verification};
 use keyholder::verification_code::VerificationCode;
 use keyholder_emulator::authority::Authority;
 use keyholder_functions::envelope;
@@ -35,7 +35,7 @@ pub(crate) struct Pieces {
     pub(crate) leaf: Vec<u8>,
     pub(crate) now: OffsetDateTime,
     key: PKey<Private>,
-    served: Registries,
+    allowed: AllowedRegistries,
     found: Found,
 }
 
@@ -77,7 +77,7 @@ impl Pieces {
             leaf,
             now: OffsetDateTime::now_utc(),
             key,
-            served: Registries::parse(GROUP).expect("it is a scope"),
+            allowed: AllowedRegistries::parse(GROUP).expect("it is a scope"),
             found,
         }
     }
@@ -128,24 +128,24 @@ impl Pieces {
     pub(crate) fn decide(&self, upload: &Upload, registered: &Registered, proof: &Proof) -> Outcome {
         let mut run = Verification::new(upload.clone());
         let verified = Registered { is_verified: true, ..registered.clone() };
-        let mut next = run.begin(&self.served);
+        let mut next = run.begin(&self.allowed);
         let mut looks = 0;
         loop {
             next = match next {
-                Next::Look => {
+                Next::Do(Step::Look) => {
                     looks += 1;
                     run.looked(Some(if looks == 1 { registered.clone() } else { verified.clone() }))
                 }
-                Next::Search(registered) => {
+                Next::Do(Step::Search(registered)) => {
                     run.searched(registered, Search::Found(Box::new(self.found.clone())), self.now)
                 }
-                Next::RequestCode(registered, _) => {
+                Next::Do(Step::RequestCode(registered, _)) => {
                     run.challenged(Challenge { code: CODE.to_owned(), registered })
                 }
-                Next::Prove { registered, .. } => run.proven(&registered, proof.clone()),
-                Next::HandIn(..) => run.handed_in(&verified),
+                Next::Do(Step::Prove { registered, .. }) => run.proven(&registered, proof.clone()),
+                Next::Do(Step::Submit(..)) => run.submitted(&verified),
                 Next::Finish(outcome) => return outcome,
-                Next::Wait { .. } => unreachable!("nothing fails"),
+                Next::Do(Step::Wait { .. }) => unreachable!("nothing fails"),
             }
         }
     }

@@ -60,7 +60,7 @@ try {
   await step("the conversation shows who called whom, and what came of it", async () => {
     await row("plant-root").getByRole("button").click();
     const calls = page.getByRole("list").getByRole("listitem");
-    for (const call of ["Event Grid to Host: deliver the event", "Host to Handler: invoke VerifyOnUpload", "Handler to DPS: look", "Handler to DPS: ask for a code", "Handler to Vault: sign the digest", "Handler to DPS: hand in the proof"]) {
+    for (const call of ["Event Grid to Host: deliver the event", "Host to Handler: invoke VerifyOnUpload", "Handler to DPS: look", "Handler to DPS: ask for a code", "Handler to Vault: sign the digest", "Handler to DPS: submit the certificate"]) {
       await calls.filter({ hasText: call }).first().waitFor();
     }
     assert.match(await calls.filter({ hasText: "ask for a code" }).first().innerText(), /200 .*etag .+ → .+code [0-9A-F]{48}/s);

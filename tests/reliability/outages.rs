@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use keyholder::azure::AzureVerifier;
 use keyholder::event::{self, Notice};
-use keyholder::reason::{Answer, Reason};
+use keyholder::reason::{DeliveryAnswer, Reason};
 use keyholder_emulator::event_grid::{Attempt, Filter, Scope, Subscription};
 use keyholder_emulator::faults::{Calls, Effect, Fault};
 use keyholder_emulator::operation::Operation;
@@ -70,8 +70,8 @@ async fn deliver_all(cloud: &Cloud, verifier: &AzureVerifier, back: OffsetDateTi
             let answer = verifier.verify(&upload).await.reason().answer();
             // What the Functions host makes of a failed invocation.
             let status = match answer {
-                Answer::Done | Answer::Loud => StatusCode::ACCEPTED,
-                Answer::DeliverAgain => StatusCode::INTERNAL_SERVER_ERROR,
+                DeliveryAnswer::Done | DeliveryAnswer::NeedsAction => StatusCode::ACCEPTED,
+                DeliveryAnswer::Retry => StatusCode::INTERNAL_SERVER_ERROR,
             };
             cloud
                 .emulator

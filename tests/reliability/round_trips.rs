@@ -25,7 +25,7 @@ async fn four_calls_wait_for_each_other_and_one_more_in_a_new_process() {
     let cloud = Cloud::new(7);
     ["first", "second"].iter().for_each(|name| cloud.keep(name, Kept::SameName));
     let verifier = cloud.verifier();
-    // Two tokens and the challenge, all at once; look and glimpse at once; code; signature; proof; and the look that
+    // Two tokens and the challenge, all at once; look and prefetch at once; code; signature; proof; and the look that
     // confirms it.
     assert_eq!(trips(&cloud, &verifier, "first").await, (6, 9));
     assert_eq!(trips(&cloud, &verifier, "second").await, (5, 6));

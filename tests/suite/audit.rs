@@ -39,11 +39,11 @@ async fn each_signature_is_announced_before_and_accounted_for_after() {
         for said in [&certificate, &format!("/{collection}/plant-ca/"), &digest] {
             assert!(intent.text.contains(said.as_str()), "{access}: {said} is missing in {intent}");
         }
-        let served = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}");
+        let allowed = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}");
         let said = [
             ("certificateId", &*certificate),
             ("outcome", "verified"),
-            ("servedBy", &served),
+            ("allowedBy", &allowed),
             ("grantedBy", "my-dps-x509"),
         ];
         for (name, said) in said {

@@ -21,21 +21,21 @@ async fn a_registry_that_is_not_served_costs_no_call_at_all() {
         format!("{group}/{RESOURCE_GROUP}-2"),
         format!("{group}/{RESOURCE_GROUP}/providers/Microsoft.Devices/provisioningServices/another-dps"),
     ];
-    for served in rows {
-        let cloud = Cloud::start_with(&[("KEYHOLDER_REGISTRIES", &served)]).await;
+    for allowed in rows {
+        let cloud = Cloud::start_with(&[("KEYHOLDER_REGISTRIES", &allowed)]).await;
         cloud.import_ca("plant-ca", &ca).await;
         cloud.upload("plant-ca", &ca).await;
-        assert_eq!(cloud.until_answered("plant-ca").await, 202, "{served}");
+        assert_eq!(cloud.until_answered("plant-ca").await, 202, "{allowed}");
 
         let calls = cloud.journal().into_iter().map(|entry| entry.operation);
         let after: Vec<Operation> = calls.skip_while(|call| *call != Operation::PutCertificate).collect();
         let expected = [Operation::PutCertificate, Operation::Invoke, Operation::Deliver];
-        assert_eq!(after, expected, "{served}\n{}", cloud.story());
+        assert_eq!(after, expected, "{allowed}\n{}", cloud.story());
         let audit = cloud.until_audited("plant-ca").await;
         let says = audit.says();
         assert!(says.contains("KEYHOLDER_REGISTRIES does not cover"), "{says}");
-        assert!(!says.contains(&served), "the allow-list is nobody else's business: {says}");
-        assert_eq!((audit.outcome(), audit.level), ("registry-not-served", Level::Error), "{says}");
+        assert!(!says.contains(&allowed), "the allow-list is nobody else's business: {says}");
+        assert_eq!((audit.outcome(), audit.level), ("registry-not-allowed", Level::Error), "{says}");
     }
 }
 

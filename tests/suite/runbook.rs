@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keyholder::reason::{Answer, Reason};
+use keyholder::reason::{DeliveryAnswer, Reason};
 
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 
@@ -58,7 +58,7 @@ fn rows() -> BTreeMap<&'static str, (&'static str, &'static str)> {
 
 #[test]
 fn every_outcome_that_waits_for_a_person_has_its_row() {
-    let denials = Reason::ALL.iter().filter(|reason| reason.answer() == Answer::Loud);
+    let denials = Reason::ALL.iter().filter(|reason| reason.answer() == DeliveryAnswer::NeedsAction);
     let expected: BTreeMap<&str, &str> = denials.map(|reason| (reason.name(), reason.meaning())).collect();
     let found: BTreeMap<&str, &str> =
         rows().into_iter().map(|(outcome, (meaning, _))| (outcome, meaning)).collect();

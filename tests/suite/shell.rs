@@ -108,7 +108,7 @@ async fn every_way_to_end_has_its_exit_code() {
         ("nothing-there", None, 1, "gone"),
         ("not-in-the-vault", None, 1, "ca-missing"),
         ("not-granted", None, 3, "no-grant"),
-        ("granted", Some(("KEYHOLDER_REGISTRIES", elsewhere.as_str())), 3, "registry-not-served"),
+        ("granted", Some(("KEYHOLDER_REGISTRIES", elsewhere.as_str())), 3, "registry-not-allowed"),
         ("granted", None, 4, "throttled"),
     ];
     // Longer than the deadline, so that nobody waits for it.
@@ -199,7 +199,7 @@ async fn a_doctor_names_each_right_that_lacks() {
         (permissions::ACTIONS[0], "registry"),
         (permissions::ACTIONS[1], "registry"),
         (permissions::ACTIONS[2], "codes"),
-        (permissions::ACTIONS[3], "proofs"),
+        (permissions::ACTIONS[3], "submit"),
         (permissions::DATA_ACTIONS[0], "vault"),
         (permissions::DATA_ACTIONS[1], "sign"),
         (permissions::DATA_ACTIONS_TO_READ_SECRETS[0], "secrets"),
@@ -326,7 +326,7 @@ async fn a_developer_is_whoever_az_says_and_az_is_asked_once_for_each_service() 
         let (code, stdout, stderr) = developer(&cloud).run(arguments).await;
         assert_eq!((code, stdout.as_str()), (Some(3), ""), "{stderr}");
         assert!(
-            stderr.contains("Please run 'az login'") && stderr.contains("to mend it: az login"),
+            stderr.contains("Please run 'az login'") && stderr.contains("to fix it: az login"),
             "{stderr}"
         );
     }

@@ -118,7 +118,7 @@ async fn a_run_can_be_followed_from_the_event_to_its_outcome() {
         (&json!("verified"), &json!("done"), &json!("info"))
     );
     assert_eq!(ended["attempt"], 3, "one look, one more after the signature failed, one to read it back");
-    for step in ["lookMs", "searchMs", "codeMs", "signMs", "handInMs", "waitMs", "durationMs"] {
+    for step in ["lookMs", "searchMs", "codeMs", "signMs", "submitMs", "waitMs", "durationMs"] {
         assert!(ended[step].as_f64().is_some_and(|spent| spent > 0.0), "{step}: {ended}");
     }
     assert_eq!(of("verification.waiting", "plant-ca")["call"], "sign");

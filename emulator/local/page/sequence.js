@@ -23,7 +23,7 @@ const WORDS = {
   "dps.getCertificate": "look",
   "dps.deleteCertificate": "delete",
   "dps.generateVerificationCode": "ask for a code",
-  "dps.verify": "hand in the proof",
+  "dps.verify": "submit the certificate",
   "vault.challenge": "which token?",
   "vault.getCertificate": "find the CA",
   "vault.sign": "sign the digest",

@@ -1,6 +1,6 @@
 //! `keyholder doctor`: everything a verification needs, tried without doing one.
 //!
-//! Rights to write and to sign are found out by requests that cannot succeed whoever sends them; see
+//! It tests rights to write and to sign with requests that cannot succeed for any caller; see
 //! [`Arm::may`] and [`keyholder::vault::key_vault::Probe`].
 
 use keyholder::config::{Identity, InvalidSettings, KeyAccess};
@@ -20,9 +20,9 @@ use super::progress::Progress;
 use super::remedy;
 
 pub(super) const AFTER_HELP: &str = "\
-It changes nothing, reads no secret and makes no signature. The rights to ask for codes, to hand in
-proofs and to sign are found out by requests that nobody could be granted: they are refused either
-way, and the reason tells.
+It changes nothing, reads no secret and makes no signature. It tests the rights to ask for codes, to
+submit verification certificates and to sign with requests that cannot succeed; the error that comes
+back tells whether the right is there.
 
 What it cannot know:
 - whether one particular key can sign; that shows once it is used;
@@ -135,7 +135,7 @@ impl Diagnosis {
         self.note("registry", count.map_err(Problem::from));
         for (check, write, what) in [
             ("codes", Write::GenerateVerificationCode, "asking for verification codes"),
-            ("proofs", Write::Verify, "handing in proofs"),
+            ("submit", Write::Verify, "submitting verification certificates"),
         ] {
             let may = watched("asking for rights", arm.may(&registry, write)).await;
             self.note(check, may.map(|()| format!("{name} allows {what}")).map_err(Problem::from));
@@ -240,12 +240,12 @@ fn described(settings: &Settings) -> String {
         KeyAccess::SignInVault => "keys sign in the vault",
         KeyAccess::ReadSecret => "keys may be pulled out of secrets",
     };
-    format!("it serves {} and searches {}; {keys}", settings.registries, vaults.join(", "))
+    format!("it allows {} and searches {}; {keys}", settings.registries, vaults.join(", "))
 }
 
 fn who(identity: &Identity) -> &'static str {
     match identity {
-        Identity::Developer => "whoever is logged in with az or azd",
+        Identity::Developer => "the account that is signed in with az or azd",
         Identity::Managed { .. } => "the managed identity",
         Identity::Workload => "the workload identity",
     }

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 
 use keyholder::config::Identity;
 use keyholder::error;
-use keyholder::reason::{Answer, Reason};
+use keyholder::reason::{DeliveryAnswer, Reason};
 
 use super::output::hint;
 
-/// The exit codes, the gravest last: of several the greatest counts.
+/// The exit codes, the most severe last. Of several the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Exit {
     /// 0
     Done,
-    /// 4: time mends it.
+    /// 4: a temporary failure.
     TryAgain,
-    /// 1: a person has to mend something.
+    /// 1: a person has to fix something.
     Failed,
     /// 3: a right, or one of the two locks.
     Denied,
@@ -25,19 +25,20 @@ pub(super) enum Exit {
 }
 
 impl Exit {
-    /// The settings cannot be used; says why.
+    /// Reports settings that cannot be used.
     pub(super) fn usage(problem: &str) -> Exit {
         hint(problem);
         Exit::Usage
     }
 
-    /// Nothing could be begun; says why.
+    /// Reports why the command could not start.
     pub(super) fn failed(problem: &(dyn Error + 'static)) -> Exit {
         hint(&error::chain(problem));
         Exit::Failed
     }
 
-    /// Nobody could be named. An endpoint may be starting; somebody who is not logged in will not be by waiting.
+    /// Returns the exit code for a missing identity. An endpoint may still be starting, but waiting does not sign in a
+    /// developer.
     pub(super) fn without_identity(identity: &Identity) -> Exit {
         match identity {
             Identity::Developer => Exit::Denied,
@@ -52,16 +53,16 @@ impl From<Reason> for Exit {
             // The app is done with what is gone; a person who asked for it is not.
             (Reason::Gone, _) => Exit::Failed,
             (
-                Reason::RegistryNotServed
+                Reason::RegistryNotAllowed
                 | Reason::NoGrant
                 | Reason::CertificateNotNamed
                 | Reason::AccessRefused
                 | Reason::Firewall,
                 _,
             ) => Exit::Denied,
-            (_, Answer::Done) => Exit::Done,
-            (_, Answer::Loud) => Exit::Failed,
-            (_, Answer::DeliverAgain) => Exit::TryAgain,
+            (_, DeliveryAnswer::Done) => Exit::Done,
+            (_, DeliveryAnswer::NeedsAction) => Exit::Failed,
+            (_, DeliveryAnswer::Retry) => Exit::TryAgain,
         }
     }
 }
@@ -89,7 +90,7 @@ mod tests {
             (Reason::AlreadyVerified, Exit::Done),
             (Reason::VerifiedWithoutProof, Exit::Failed),
             (Reason::Gone, Exit::Failed),
-            (Reason::RegistryNotServed, Exit::Denied),
+            (Reason::RegistryNotAllowed, Exit::Denied),
             (Reason::NoGrant, Exit::Denied),
             (Reason::AccessRefused, Exit::Denied),
             (Reason::Firewall, Exit::Denied),

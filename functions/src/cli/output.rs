@@ -17,7 +17,7 @@ pub(super) enum Format {
 
 /// Something that a person can read, and a program too.
 pub(super) trait Answer: Serialize {
-    /// As lines.
+    /// Returns it as lines.
     fn lines(&self) -> String;
 }
 
@@ -34,7 +34,7 @@ impl Format {
     }
 }
 
-/// Data. A reader who has gone away (`| head`) is no failure.
+/// Prints data. A reader that closed the pipe (`| head`) is not a failure.
 pub(super) fn print(text: &str) {
     let text = text.trim_end();
     if !text.is_empty() {
@@ -43,7 +43,7 @@ pub(super) fn print(text: &str) {
     }
 }
 
-/// Something that a person may want to know, and a program does not.
+/// Prints a hint for a person to stderr.
 #[allow(clippy::print_stderr)]
 pub(super) fn hint(text: &str) {
     for line in text.lines() {
@@ -51,7 +51,7 @@ pub(super) fn hint(text: &str) {
     }
 }
 
-/// Rows with columns as wide as their widest cell.
+/// Returns rows with columns as wide as their widest cell.
 pub(super) fn columns<const N: usize>(rows: &[[&str; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..N).map(width).collect();

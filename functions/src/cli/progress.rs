@@ -16,7 +16,7 @@ const CLEAR: &str = "\r\x1b[K";
 pub(super) struct Progress(Option<JoinHandle<()>>);
 
 impl Progress {
-    /// On a terminal a line that counts the seconds; otherwise, for a log, one that says what has begun.
+    /// Starts a line that counts the seconds, on a terminal. Otherwise prints once what has begun, for a log.
     pub(super) fn start(what: &str) -> Progress {
         if !io::stderr().is_terminal() {
             hint(&format!("{what} …"));
@@ -24,7 +24,7 @@ impl Progress {
         Progress::start_quietly(what)
     }
 
-    /// The same for one of many steps, each of which prints something when it is done: a log can do without it.
+    /// Starts the same for one of many steps. It prints nothing for a log, because each step prints its result.
     pub(super) fn start_quietly(what: &str) -> Progress {
         if !io::stderr().is_terminal() {
             return Progress(None);
@@ -54,7 +54,7 @@ fn line(what: &str, elapsed: Duration) -> String {
     format!("{CLEAR}{what} … {} s", elapsed.as_secs())
 }
 
-/// Nobody is helped by a complaint about a line that cannot be written.
+/// Writes to stderr. Errors are ignored: the line is only for information.
 fn write(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());

@@ -1,7 +1,7 @@
-//! `keyholder status`: what is there, and what would become of it.
+//! `keyholder status`: the certificates, and what a verification of each would do.
 
 use keyholder::registry::ListedCertificate;
-use keyholder::verifier::survey::{Foresight, Survey, Surveyed};
+use keyholder::verifier::preview::{Preview, PreviewedCertificate, Previews};
 use keyholder::{RegistryId, Settings};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -12,8 +12,8 @@ use super::progress::Progress;
 use super::signed_in;
 
 pub(super) const AFTER_HELP: &str = "\
-NEXT says what a verification would come to, without asking for a code and without using a key:
-ready, or the outcome that would end it.
+NEXT says what a verification would do: ready, or the outcome it would end with. The command asks
+for no code and uses no key.
 
 Exit codes: 0 all could be read, 1 failed, 2 usage or settings, 3 denied, 4 try again.
 
@@ -39,7 +39,7 @@ struct Certificate {
     /// When the CA certificate ends, RFC 3339.
     expires: Option<String>,
     verified: bool,
-    /// What would become of one that is not verified.
+    /// What a verification would do, unless it is verified.
     next: Option<&'static str>,
     message: Option<String>,
 }
@@ -50,35 +50,35 @@ pub(super) async fn run(settings: &Settings, registry: Option<&RegistryId>, form
         Err(exit) => return exit,
     };
     let progress = Progress::start("looking");
-    let survey = verifier.survey(registry).await;
+    let previews = verifier.preview_all(registry).await;
     drop(progress);
-    let exit = survey.unread.iter().map(|error| Exit::from(error.reason())).max().unwrap_or(Exit::Done);
-    let status = Status::from(survey);
+    let exit = previews.unread.iter().map(|error| Exit::from(error.reason())).max().unwrap_or(Exit::Done);
+    let status = Status::from(previews);
     format.print(&status);
     status.hint();
     exit
 }
 
-impl From<Survey> for Status {
-    fn from(survey: Survey) -> Status {
+impl From<Previews> for Status {
+    fn from(previews: Previews) -> Status {
         Status {
-            certificates: survey.certificates.iter().map(Certificate::from).collect(),
-            unread: survey.unread.iter().map(ToString::to_string).collect(),
+            certificates: previews.certificates.iter().map(Certificate::from).collect(),
+            unread: previews.unread.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-impl From<&Surveyed> for Certificate {
-    fn from(surveyed: &Surveyed) -> Certificate {
-        let (next, message) = match &surveyed.foresight {
+impl From<&PreviewedCertificate> for Certificate {
+    fn from(previewed: &PreviewedCertificate) -> Certificate {
+        let (next, message) = match &previewed.preview {
             None => (None, None),
-            Some(Foresight::Ready { signed_with, granted_by }) => (
+            Some(Preview::Ready { signed_with, granted_by }) => (
                 Some("ready"),
                 Some(format!("would be signed with {signed_with}, granted by {granted_by:?}")),
             ),
-            Some(Foresight::Ends(outcome)) => (Some(outcome.reason().name()), Some(outcome.to_string())),
+            Some(Preview::Ends(outcome)) => (Some(outcome.reason().name()), Some(outcome.to_string())),
         };
-        let ListedCertificate { id, is_verified, thumbprint, expiry } = &surveyed.listed;
+        let ListedCertificate { id, is_verified, thumbprint, expiry } = &previewed.listed;
         Certificate {
             id: id.to_string(),
             registry: id.registry().name().to_owned(),
@@ -93,7 +93,7 @@ impl From<&Surveyed> for Certificate {
 }
 
 impl Status {
-    /// What to do about those that have something in their way.
+    /// Prints the remedy for each certificate that cannot be verified now.
     fn hint(&self) {
         if self.certificates.is_empty() && self.unread.is_empty() {
             hint("there are no certificates");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use keyholder::CertificateId;
-use keyholder::reason::Answer;
+use keyholder::reason::DeliveryAnswer;
 use tracing::{error, info, info_span, warn};
 
 /// Why an event is not worked on.
@@ -14,8 +14,8 @@ pub(super) enum Kind {
     Ignored,
     /// It is no event.
     Unreadable,
-    /// It is about a registry that is not served, as others of the request were.
-    NotServed,
+    /// It is about a registry that is not allowed, as others of the request were.
+    NotAllowed,
     /// It is about a certificate that others of the request are about.
     Repeated,
     /// There are too many others.
@@ -35,7 +35,7 @@ struct Alike {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     kinds: BTreeMap<Kind, Alike>,
-    not_served: usize,
+    not_allowed: usize,
     certificates: HashMap<CertificateId, usize>,
 }
 
@@ -44,13 +44,13 @@ impl Tally {
         self.kinds.entry(kind).or_insert(Alike { count: 0, id, reason }).count += 1;
     }
 
-    /// Counts one about a registry that is not served: whether there were so many before it.
-    pub(super) fn of_not_served(&mut self, limit: usize) -> bool {
-        self.not_served += 1;
-        self.not_served > limit
+    /// Counts an event about a registry that is not allowed. Returns whether there were `limit` before it.
+    pub(super) fn of_not_allowed(&mut self, limit: usize) -> bool {
+        self.not_allowed += 1;
+        self.not_allowed > limit
     }
 
-    /// Counts one about a certificate: whether there were so many before it.
+    /// Counts an event about a certificate. Returns whether there were `limit` before it.
     pub(super) fn of_certificate(&mut self, certificate: &CertificateId, limit: usize) -> bool {
         let count = self.certificates.entry(certificate.clone()).or_default();
         *count += 1;
@@ -68,7 +68,7 @@ impl Tally {
                 Kind::Unreadable => {
                     error!(event = "event.unreadable", reason, count, "the event cannot be read");
                 }
-                Kind::NotServed => error!(
+                Kind::NotAllowed => error!(
                     event = "event.denied",
                     reason, count, "more events about registries that KEYHOLDER_REGISTRIES does not have"
                 ),
@@ -84,13 +84,13 @@ impl Tally {
         }
     }
 
-    /// A line of the answer for each kind.
+    /// Returns a line of the answer for each kind.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         self.kinds.iter().map(|(kind, Alike { count, reason, .. })| {
             let what = match kind {
                 Kind::Ignored => "ignored",
                 Kind::Unreadable => "not understood",
-                Kind::NotServed => "not served",
+                Kind::NotAllowed => "not allowed",
                 Kind::Repeated => "repeated",
                 Kind::PutOff => "put off, too many uploads at once",
             };
@@ -101,13 +101,13 @@ impl Tally {
         })
     }
 
-    /// What their caller is told.
-    pub(super) fn answer(&self) -> Answer {
+    /// Returns the answer to the caller.
+    pub(super) fn answer(&self) -> DeliveryAnswer {
         let answers = self.kinds.keys().map(|kind| match kind {
-            Kind::Ignored | Kind::Repeated => Answer::Done,
-            Kind::Unreadable | Kind::NotServed => Answer::Loud,
-            Kind::PutOff => Answer::DeliverAgain,
+            Kind::Ignored | Kind::Repeated => DeliveryAnswer::Done,
+            Kind::Unreadable | Kind::NotAllowed => DeliveryAnswer::NeedsAction,
+            Kind::PutOff => DeliveryAnswer::Retry,
         });
-        answers.max().unwrap_or(Answer::Done)
+        answers.max().unwrap_or(DeliveryAnswer::Done)
     }
 }

@@ -38,12 +38,12 @@ impl Connection {
         Connection { limits, stage, evicted: Notify::new() }
     }
 
-    /// Bytes came from the caller.
+    /// Notes that bytes came from the caller.
     pub(super) fn received(&self) {
         self.pass(Stage::Idle, Stage::Head);
     }
 
-    /// A header is complete. Returns false if the connection is lost already.
+    /// Notes that a header is complete. Returns false if the connection is lost already.
     pub(super) fn requested(&self) -> bool {
         let mut stage = self.locked();
         if stage.0 == Stage::Evicted {
@@ -53,12 +53,12 @@ impl Connection {
         true
     }
 
-    /// No more of the body is needed.
+    /// Notes that no more of the body is needed.
     pub(super) fn complete(&self) {
         self.pass(Stage::Body, Stage::Working);
     }
 
-    /// There is an answer.
+    /// Notes that there is an answer.
     pub(super) fn answered(&self) {
         let mut stage = self.locked();
         if stage.0 != Stage::Evicted {
@@ -66,12 +66,12 @@ impl Connection {
         }
     }
 
-    /// Everything that was written has left.
+    /// Notes that everything that was written has left.
     pub(super) fn flushed(&self) {
         self.pass(Stage::Answering, Stage::Idle);
     }
 
-    /// The present stage, and when it has to be over.
+    /// Returns the present stage, and when it has to be over.
     pub(super) fn deadline(&self) -> (Stage, Option<Instant>) {
         let (stage, since) = *self.locked();
         let limit = match stage {
@@ -85,7 +85,7 @@ impl Connection {
         (stage, Some(since + limit))
     }
 
-    /// Since when the caller has been waited for, if that is so.
+    /// Returns since when the connection waits for the caller, if it does.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let (stage, since) = *self.locked();
         matches!(stage, Stage::Idle | Stage::Head | Stage::Body).then_some(since)

@@ -67,13 +67,13 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Question, NotUnde
     }
 }
 
-/// The origin that asks for the CloudEvents handshake, if it is Event Grid.
+/// Returns the origin that asks for the CloudEvents handshake, if it is Event Grid.
 pub(super) fn origin(headers: &HeaderMap) -> Option<&'static str> {
     let asked = text(headers, "webhook-request-origin")?;
     ORIGINS.into_iter().find(|origin| origin.eq_ignore_ascii_case(asked))
 }
 
-/// A header's value, where it is text.
+/// Returns a header's value, where it is text.
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }

@@ -66,7 +66,7 @@ async fn without_the_secret_a_body_is_not_even_read_and_a_probe_is_answered() {
 
 #[tokio::test]
 async fn consent_is_given_to_announced_subscriptions_only() {
-    for (subscription, expected) in [("VERIFY-ON-UPLOAD", 200), ("SOMEBODY-ELSE-S", 403), ("", 403)] {
+    for (subscription, expected) in [("VERIFY-ON-UPLOAD", 200), ("ANOTHER-OWNER", 403), ("", 403)] {
         let headers = [
             ("aeg-event-type", "SubscriptionValidation"),
             ("aeg-subscription-name", subscription),
@@ -89,9 +89,9 @@ async fn the_cloud_events_handshake_names_the_origin_that_asked() {
     let rows = [
         ("Event Grid", vec![event_grid], 200),
         ("with its subscription", vec![event_grid, ("aeg-subscription-name", "VERIFY-ON-UPLOAD")], 200),
-        ("with another's", vec![event_grid, ("aeg-subscription-name", "SOMEBODY-ELSE-S")], 403),
-        ("somebody else", vec![("webhook-request-origin", "evil.example")], 403),
-        ("nobody", vec![], 403),
+        ("with another's", vec![event_grid, ("aeg-subscription-name", "ANOTHER-OWNER")], 403),
+        ("another origin", vec![("webhook-request-origin", "evil.example")], 403),
+        ("no origin", vec![], 403),
     ];
     for (name, mut headers, expected) in rows {
         headers.extend([(KEY_HEADER, SECRET), ("webhook-request-rate", "120")]);
@@ -114,7 +114,7 @@ async fn a_batch_gets_the_answer_of_the_event_that_needs_it_most() {
         ("nothing", json!([]), 200, 0),
         ("one, bare", done.clone(), 200, 1),
         ("done", json!([done, elsewhere]), 200, 2),
-        ("not an event, which no repetition mends", json!([unreadable, done]), 200, 2),
+        ("not an event, so a retry cannot help", json!([unreadable, done]), 200, 2),
         ("one that is to come again", json!([done, unreadable, broken]), 503, 3),
     ];
     for (name, body, expected, lines) in rows {

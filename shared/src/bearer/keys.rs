@@ -63,7 +63,7 @@ impl Keys {
         Keys { url, client, fetches: SingleFlight::default(), at_hand: Mutex::default() }
     }
 
-    /// The key of this name; none if Entra ID has no such key.
+    /// Returns the key of this name; none if Entra ID has no such key.
     pub(super) async fn key(&self, id: &str) -> Result<Option<PKey<Public>>, CallError> {
         if let Step::Fetch = self.step(id) {
             self.fetches.run(&(), || self.fetch_for(id)).await;
@@ -154,7 +154,7 @@ pub(super) fn read(set: &[u8]) -> Result<KeysById, String> {
 }
 
 impl JsonWebKey {
-    /// The key, if it is one to verify RS256 with.
+    /// Returns the key, if it is one to verify RS256 with.
     pub(super) fn public(self) -> Option<PKey<Public>> {
         let number = |text: Option<String>| BigNum::from_slice(&URL_SAFE_NO_PAD.decode(text?).ok()?).ok();
         if self.kty != "RSA" {

@@ -149,7 +149,7 @@ async fn everything_else_is_refused_with_the_reason_and_without_the_token() {
         ("not signed", not_signed, "its algorithm is \"none\""),
         ("signed with what is public", token(0, &hmac, &claims()), "its algorithm is \"HS256\""),
         ("no key named", token(0, &no_key, &claims()), "names no key"),
-        ("a key nobody has", token(0, &header(7), &claims()), "no key of the name"),
+        ("an unknown key", token(0, &header(7), &claims()), "no key of the name"),
         (
             "a key of another kind",
             token(0, &json!({ "alg": "RS256", "kid": "curve" }), &claims()),
@@ -165,7 +165,7 @@ async fn everything_else_is_refused_with_the_reason_and_without_the_token() {
         ),
         ("another issuer", token(0, &header(0), &with("iss", "https://evil.example/")), "its issuer"),
         (
-            "for somebody else",
+            "for another application",
             token(0, &header(0), &with("aud", "api://another")),
             "KEYHOLDER_WEBHOOK_ENTRA says",
         ),

@@ -61,7 +61,7 @@ impl<'t> Token<'t> {
         in_three().ok_or_else(|| refused("it is no JSON Web Token"))
     }
 
-    /// The name of the key that it says it is signed with.
+    /// Returns the name of the key that it says it is signed with.
     pub(super) fn key_id(&self) -> Result<String, NotTaken> {
         let header: Header = read(self.header)?;
         // The one algorithm that Entra ID signs with. What a token says of itself chooses no other.
@@ -71,7 +71,7 @@ impl<'t> Token<'t> {
         header.kid.ok_or_else(|| refused("it names no key"))
     }
 
-    /// What it says, if it is signed with this key.
+    /// Returns what it says, if it is signed with this key.
     pub(super) fn claims(&self, key: &PKey<Public>) -> Result<Claims, NotTaken> {
         if !self.is_signed_with(key) {
             return Err(refused("its signature is not of the key it names"));
@@ -90,7 +90,7 @@ impl<'t> Token<'t> {
 }
 
 impl Expected {
-    /// Whether claims whose signature is good are those of a token for us, from Event Grid, at this moment.
+    /// Checks whether claims whose signature is good are those of a token for us, from Event Grid, at this moment.
     pub(super) fn check(&self, claims: &Claims, now: OffsetDateTime) -> Result<(), String> {
         let Expected { tenant, audience, authority, event_grid } = self;
         let authority = authority.as_str().trim_end_matches('/');

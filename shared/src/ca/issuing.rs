@@ -1,4 +1,4 @@
-//! Whether a certificate may be the issuer of a proof, and whether its own key made it.
+//! Checks whether a certificate may issue a verification certificate, and whether its own key signed it.
 
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;

@@ -69,7 +69,9 @@ impl Webhook {
     fn read_alone(look_up: impl Fn(&str) -> Option<String>) -> Result<Webhook, InvalidSettings> {
         let look_up = super::given(&look_up);
         let mut problems = InvalidSettings::default();
-        let secrets = SECRET.required(&look_up, &mut problems, SharedSecrets::parse);
+        let secrets = SECRET.required(&look_up, &mut problems, |text| {
+            SharedSecrets::parse(text).map_err(|error| error.to_string())
+        });
         let subscriptions = SUBSCRIPTIONS.required(&look_up, &mut problems, Subscriptions::parse);
         let public = Url::parse(PUBLIC_AUTHORITY).expect("the constant is a URL");
         let authority = AUTHORITY.optional(&look_up, &mut problems, public, super::endpoint);
@@ -100,13 +102,13 @@ impl Subscriptions {
         }
     }
 
-    /// Whether one has this name. Event Grid writes it in upper case, whatever it was created as.
+    /// Returns whether one has this name. Event Grid writes it in upper case, whatever it was created as.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
-/// An application's URI has slashes of its own.
+/// Reads `<tenant>/<application>`. An application's URI has slashes of its own.
 fn tenant_and_audience(text: &str) -> Result<(String, String), String> {
     let (tenant, audience) = text.split_once('/').ok_or("there is no slash in it")?;
     let tenant = certificate_id::guid(tenant).ok_or_else(|| format!("{tenant:?} is not a tenant's id"))?;

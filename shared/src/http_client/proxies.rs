@@ -23,7 +23,7 @@ impl Proxies {
         Proxies(Arc::new(Matcher::from_env()))
     }
 
-    /// The proxy on the way to a URL, if there is one; never for a URL without TLS.
+    /// Returns the proxy on the way to a URL, if there is one; never for a URL without TLS.
     pub(super) fn on_the_way_to(&self, url: &Url) -> Option<Intercept> {
         if url.scheme() != "https" {
             return None;
@@ -31,12 +31,12 @@ impl Proxies {
         self.0.intercept(&url.as_str().parse::<Uri>().ok()?)
     }
 
-    /// The one proxy there can be, whatever the host.
+    /// Returns the one proxy there can be, whatever the host.
     pub(super) fn any(&self) -> Option<Intercept> {
         self.0.intercept(&Uri::from_static("https://any.invalid"))
     }
 
-    /// The proxies in use and the hosts they are used for, or `none`. It shows no credentials.
+    /// Returns the proxies in use and the hosts they are used for, or `none`. It shows no credentials.
     fn in_use<'u>(&self, peers: impl IntoIterator<Item = &'u Url>) -> String {
         let mut hosts_by_proxy = BTreeMap::<String, Vec<&str>>::new();
         for url in peers {
@@ -51,7 +51,7 @@ impl Proxies {
     }
 }
 
-/// The proxies between an app with these settings and Azure.
+/// Returns the proxies between an app with these settings and Azure.
 pub fn in_use(settings: &Settings) -> String {
     let peers = std::iter::once(&settings.arm_endpoint).chain(&settings.vaults);
     Proxies::from_environment().in_use(peers)

@@ -189,7 +189,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Sender<C> {
     }
 }
 
-/// Whether the answer may be a CA's private key: a secret of a vault.
+/// Returns whether the answer may be a CA's private key: a secret of a vault.
 fn may_hold_a_key(request: &Request) -> bool {
     request.url().path().starts_with("/secrets/")
 }

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_developer_s_token_is_kept_while_it_is_good_for_long_enough() {
+    async fn the_token_of_a_developer_is_kept_while_it_is_valid_for_long_enough() {
         for (lifetime, asked) in [(Duration::from_secs(3600), 2), (Duration::from_secs(299), 4)] {
             let credential = Arc::new(Counting(lifetime, AtomicU32::new(0)));
             let remembering = Remembering::new(credential.clone());

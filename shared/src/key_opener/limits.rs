@@ -41,7 +41,7 @@ pub(super) fn limit_this_process() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether a process was ended because it used up its processor time.
+/// Returns whether a process was ended because it used up its processor time.
 #[cfg(unix)]
 pub(super) fn has_computed_too_long(status: std::process::ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt as _;

@@ -1,4 +1,4 @@
-//! Reads the final bytes back, before anybody signs them, and refuses whatever is not a verification
+//! Reads the final bytes back, before a key signs them, and refuses whatever is not a verification
 //! certificate.
 //!
 //! OpenSSL reads certificates only, so the bytes are wrapped into one with an empty signature. Its safe
@@ -95,7 +95,7 @@ fn signature_algorithm(of: SignatureAlgorithm) -> (Nid, &'static [u8]) {
     }
 }
 
-/// Whether the extensions, as OpenSSL prints them, are critical `CA:FALSE` and at most an authority key.
+/// Returns whether the extensions, as OpenSSL prints them, are critical `CA:FALSE` and at most an authority key.
 fn openssl_reads_no_ca(certificate: &X509) -> Result<bool, ProofError> {
     let text = certificate.to_text()?;
     let text = String::from_utf8_lossy(&text);

@@ -16,7 +16,7 @@ fn unsigned(ca: &CaCertificate, now: OffsetDateTime) -> Result<UnsignedProof, Pr
 /// Signatures of throw-away CAs as a vault answers them and as they stand in finished certificates, checked by
 /// `openssl` when they were made.
 #[test]
-fn a_vault_s_signature_becomes_the_one_in_the_certificate_and_back() {
+fn a_signature_of_a_vault_becomes_the_one_in_the_certificate_and_back() {
     let text = include_str!("../../../tests/fixtures/keyvault/sign-vectors.json");
     let file: serde_json::Value = serde_json::from_str(text).expect("JSON");
     for vector in file["vectors"].as_array().expect("a list") {

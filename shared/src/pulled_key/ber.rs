@@ -28,12 +28,12 @@ impl<'a> Element<'a> {
         self.tag & CONSTRUCTED != 0
     }
 
-    /// What it consists of; nothing, if it is not made of elements.
+    /// Returns what it consists of; nothing, if it is not made of elements.
     pub(super) fn parts(&self) -> Vec<Element<'a>> {
         if self.is_constructed() { elements(self.content) } else { Vec::new() }
     }
 
-    /// Its bytes as a string, put together from its pieces.
+    /// Returns its bytes as a string, put together from its pieces.
     pub(super) fn octets(&self) -> Cow<'a, [u8]> {
         self.joined(0)
     }
@@ -48,7 +48,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// Its value as an `INTEGER`; what is negative or has no place in 64 bits is the greatest there is.
+    /// Returns its value as an `INTEGER`; what is negative or has no place in 64 bits is the greatest there is.
     pub(super) fn number(&self) -> Option<u64> {
         let digits = match self {
             Element { tag: INTEGER, content: [] } => return Some(0),
@@ -64,7 +64,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// The elements that stand one after the other.
+/// Returns the elements that stand one after the other.
 pub(super) fn elements(bytes: &[u8]) -> Vec<Element<'_>> {
     let mut rest = bytes;
     let mut found = Vec::new();
@@ -75,7 +75,7 @@ pub(super) fn elements(bytes: &[u8]) -> Vec<Element<'_>> {
     found
 }
 
-/// The first element, and what stands behind it.
+/// Returns the first element, and what stands behind it.
 fn first(bytes: &[u8], depth: usize) -> Option<(Element<'_>, &[u8])> {
     let (&tag, mut rest) = bytes.split_first()?;
     if tag & 0x1f == 0x1f {
@@ -97,7 +97,7 @@ fn first(bytes: &[u8], depth: usize) -> Option<(Element<'_>, &[u8])> {
     Some((Element { tag, content }, after))
 }
 
-/// An element that ends where two zero octets stand in place of the next one.
+/// Returns an element that ends where two zero octets stand in place of the next one.
 fn indefinite(tag: u8, bytes: &[u8], depth: usize) -> Option<(Element<'_>, &[u8])> {
     if tag & CONSTRUCTED == 0 || depth >= DEEPEST {
         return None;

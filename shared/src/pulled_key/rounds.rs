@@ -136,12 +136,12 @@ impl Seen {
     }
 }
 
-/// Whether an algorithm encrypts with a key that it derives from a password.
+/// Returns whether an algorithm encrypts with a key that it derives from a password.
 fn derives(algorithm: &[u8]) -> bool {
     algorithm.starts_with(PKCS_5) || algorithm.starts_with(PKCS_12_PBE)
 }
 
-/// How often an algorithm hashes, if it is one that derives keys.
+/// Returns how often an algorithm hashes, if it is one that derives keys.
 fn rounds(algorithm: &[u8], parameters: &Element<'_>) -> Option<u64> {
     let parts = parameters.parts();
     let numbers = parts.iter().filter_map(Element::number);

@@ -123,7 +123,7 @@ impl Derivation {
         }
     }
 
-    /// The key of an empty password.
+    /// Returns the key of an empty password.
     fn key(&self, length: usize) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
         let mut key = Zeroizing::new(vec![0; length]);
         match self {

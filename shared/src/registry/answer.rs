@@ -7,10 +7,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::{Challenge, ListedCertificate, Registered};
-use crate::certificate_id::CertificateId;
-use crate::error;
-use crate::etag::Etag;
-use crate::thumbprint::Thumbprint;
+use crate::certificate_id::{CertificateId, InvalidId};
+use crate::error::{self, Refusal};
+use crate::etag::{Etag, InvalidEtag};
+use crate::thumbprint::{InvalidThumbprint, Thumbprint};
 
 /// A certificate: since 2022-02-05, and in every recorded answer, under `properties`; flat is read too.
 #[derive(Deserialize)]
@@ -42,16 +42,59 @@ pub struct ErrorAnswer {
     pub message: String,
 }
 
+/// Why an answer of ARM or DPS cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadableAnswer {
+    /// It is not JSON of the expected form.
+    #[error("{0}")]
+    Json(String),
+    /// A property is missing.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// The certificate's id.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// The certificate's etag.
+    #[error(transparent)]
+    Etag(#[from] InvalidEtag),
+    /// The certificate's thumbprint.
+    #[error(transparent)]
+    Thumbprint(#[from] InvalidThumbprint),
+    /// It describes a certificate that cannot exist.
+    #[error("it describes a certificate that does not exist")]
+    Impossible,
+}
+
+impl From<serde_json::Error> for UnreadableAnswer {
+    /// Shortens the parser's message, which quotes the answer.
+    fn from(error: serde_json::Error) -> UnreadableAnswer {
+        UnreadableAnswer::Json(error::one_line(&error.to_string()))
+    }
+}
+
+impl ErrorAnswer {
+    /// Reads the code, which tells whether a right is missing.
+    pub fn refusal(&self) -> Refusal {
+        match self.code.as_str() {
+            "AuthorizationFailed" => Refusal::Role,
+            _ => Refusal::Other,
+        }
+    }
+}
+
 /// Reads a certificate.
-pub fn registered(body: &[u8]) -> Result<Registered, String> {
+pub fn registered(body: &[u8]) -> Result<Registered, UnreadableAnswer> {
     let (etag, properties) = read(body)?;
     to_registered(&etag, properties)
 }
 
 /// Reads a certificate with the challenge for it.
-pub fn challenge(body: &[u8]) -> Result<Challenge, String> {
+pub fn challenge(body: &[u8]) -> Result<Challenge, UnreadableAnswer> {
     let (etag, mut properties) = read(body)?;
-    let code = properties.verification_code.take().ok_or("properties.verificationCode is missing")?;
+    let code = properties
+        .verification_code
+        .take()
+        .ok_or(UnreadableAnswer::Missing("properties.verificationCode"))?;
     Ok(Challenge { code, registered: to_registered(&etag, properties)? })
 }
 
@@ -72,10 +115,10 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// The certificate it is.
-    pub(super) fn listed(&self) -> Result<ListedCertificate, String> {
+    /// Returns the certificate it is.
+    pub(super) fn listed(&self) -> Result<ListedCertificate, UnreadableAnswer> {
         Ok(ListedCertificate {
-            id: CertificateId::parse(&self.id).map_err(|error| error.to_string())?,
+            id: CertificateId::parse(&self.id)?,
             is_verified: self.properties.is_verified.unwrap_or_default(),
             thumbprint: self.properties.thumbprint.as_deref().and_then(|text| Thumbprint::parse(text).ok()),
             expiry: self.properties.expiry.as_deref().and_then(moment),
@@ -83,11 +126,11 @@ impl Item {
     }
 }
 
-pub(super) fn page(body: &[u8]) -> Result<Page, String> {
-    serde_json::from_slice(body).map_err(not_understood)
+pub(super) fn page(body: &[u8]) -> Result<Page, UnreadableAnswer> {
+    Ok(serde_json::from_slice(body)?)
 }
 
-/// DPS answers flat with a numeric code, ARM wraps and uses a string; proxies send neither.
+/// Reads an error answer. DPS answers flat with a numeric code, ARM wraps and uses a string; proxies send neither.
 pub fn error_answer(body: &[u8]) -> ErrorAnswer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = body.get("error").unwrap_or(&body);
@@ -100,27 +143,22 @@ pub fn error_answer(body: &[u8]) -> ErrorAnswer {
     ErrorAnswer { code, message: error::one_line(message) }
 }
 
-fn read(body: &[u8]) -> Result<(String, Properties), String> {
-    let resource: Resource = serde_json::from_slice(body).map_err(not_understood)?;
+fn read(body: &[u8]) -> Result<(String, Properties), UnreadableAnswer> {
+    let resource: Resource = serde_json::from_slice(body)?;
     Ok((resource.etag, resource.properties.unwrap_or(resource.flat)))
 }
 
-/// RFC 1123 with a four-digit year, which RFC 2822 has too.
+/// Reads RFC 1123 with a four-digit year, which RFC 2822 has too.
 fn moment(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc2822).ok()
 }
 
-/// The parser quotes what it did not expect, however long it is.
-fn not_understood(error: serde_json::Error) -> String {
-    error::one_line(&error.to_string())
-}
-
-fn to_registered(etag: &str, properties: Properties) -> Result<Registered, String> {
-    let thumbprint = properties.thumbprint.ok_or("properties.thumbprint is missing")?;
+fn to_registered(etag: &str, properties: Properties) -> Result<Registered, UnreadableAnswer> {
+    let thumbprint = properties.thumbprint.ok_or(UnreadableAnswer::Missing("properties.thumbprint"))?;
     Ok(Registered {
-        etag: Etag::parse(etag).map_err(|error| error.to_string())?,
-        thumbprint: Thumbprint::parse(&thumbprint).map_err(|error| error.to_string())?,
-        is_verified: properties.is_verified.ok_or("properties.isVerified is missing")?,
+        etag: Etag::parse(etag)?,
+        thumbprint: Thumbprint::parse(&thumbprint)?,
+        is_verified: properties.is_verified.ok_or(UnreadableAnswer::Missing("properties.isVerified"))?,
         updated: properties.updated.as_deref().and_then(moment),
         expiry: properties.expiry.as_deref().and_then(moment),
         certificate: properties.certificate.filter(|text| !text.trim().is_empty()),
@@ -162,7 +200,7 @@ mod tests {
             ),
         ];
         for (name, body, expected) in rows {
-            let error = registered(body.as_bytes()).expect_err(name);
+            let error = registered(body.as_bytes()).expect_err(name).to_string();
             assert!(error.contains(expected), "{name}: {error}");
         }
     }

@@ -13,7 +13,7 @@ use azure_core::http::{HttpClient, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::answer;
+use super::answer::{self, UnreadableAnswer};
 use super::{Challenge, Listed, ListedCertificate, Registered, Registry};
 use crate::certificate_id::{CertificateId, RegistryId};
 use crate::error::{self, Advice, CallError};
@@ -25,8 +25,8 @@ use crate::trust::Scope;
 /// The api-version asked for by default: the newest stable one before the 2026 rewrite of the specification.
 pub const API_VERSION: &str = "2022-12-12";
 
-/// The name of a certificate that nobody has.
-const NOBODY_S: &str = "keyholder-doctor-asks-whether-it-may";
+/// The name of the certificate that the doctor's requests are about. No such certificate exists.
+const PROBE_CERTIFICATE_NAME: &str = "keyholder-doctor-asks-whether-it-may";
 
 /// More pages than the instances of a subscription can fill.
 pub(crate) const MAX_PAGES: usize = 100;
@@ -40,20 +40,20 @@ pub struct Arm {
     audience: String,
 }
 
-struct Answer {
+struct ArmAnswer {
     status: StatusCode,
     retry_after: Option<String>,
     body: Vec<u8>,
 }
 
 impl Arm {
-    /// `endpoint` is also the audience of the tokens, as it is in every Azure cloud.
+    /// Creates a client. `endpoint` is also the audience of the tokens, as in every Azure cloud.
     pub fn new(client: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>, endpoint: Url) -> Arm {
         let audience = format!("{}/.default", endpoint.as_str().trim_end_matches('/'));
         Arm { client, credential, endpoint, audience }
     }
 
-    /// Gets a token, and keeps it as the credential does: whether there is an identity at all.
+    /// Gets a token, to find out whether there is an identity at all. The credential caches it.
     pub async fn sign_in(&self) -> Result<(), CallError> {
         self.token().await.map(|_| ())
     }
@@ -70,7 +70,7 @@ impl Arm {
         path: &str,
         etag: Option<&Etag>,
         body: Option<Value>,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<ArmAnswer, CallError> {
         let token = self.token().await?;
         let url = if path.starts_with('/') { self.url(path) } else { self.next_page(call, path)? };
         let mut request = Request::new(url, method);
@@ -96,7 +96,7 @@ impl Arm {
         let response = self.client.execute_request(&request).await.map_err(unavailable)?;
         let (status, headers, body) = response.deconstruct();
         let retry_after = headers.get_optional_str(&RETRY_AFTER).map(str::to_owned);
-        Ok(Answer { status, retry_after, body: body.collect().await.map_err(unavailable)?.to_vec() })
+        Ok(ArmAnswer { status, retry_after, body: body.collect().await.map_err(unavailable)?.to_vec() })
     }
 }
 
@@ -108,7 +108,7 @@ impl Arm {
         url
     }
 
-    /// A link to a next page is followed as it is given, but nowhere else than here: it gets our token.
+    /// Returns the URL of the next page. A link to another host is refused, because the request carries our token.
     fn next_page(&self, call: &str, link: &str) -> Result<Url, CallError> {
         match Url::parse(link) {
             Ok(url) if url.origin() == self.endpoint.origin() => Ok(url),
@@ -135,34 +135,34 @@ impl Arm {
     }
 }
 
-/// What writes to a certificate, and needs a right of its own.
+/// A call that writes to a certificate and needs a right of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Asking for a code.
+    /// `generateVerificationCode`.
     GenerateVerificationCode,
-    /// Handing in a proof.
+    /// `verify`: submits the verification certificate.
     Verify,
 }
 
 impl Arm {
-    /// Whether a write is allowed in a registry. It is tried on a certificate that does not exist, in a state that no
+    /// Checks whether a write is allowed in a registry. It is tried on a certificate that does not exist, in a state that no
     /// certificate has: Azure Resource Manager asks for the right first, and after that there is nothing to write to.
     pub async fn may(&self, registry: &RegistryId, write: Write) -> Result<(), CallError> {
-        let id = CertificateId::parse(&format!("{registry}/certificates/{NOBODY_S}"));
+        let id = CertificateId::parse(&format!("{registry}/certificates/{PROBE_CERTIFICATE_NAME}"));
         let id = id.expect("a registry's id with a name makes a certificate's id");
-        let etag = Etag::parse(NOBODY_S).expect("the constant is one");
+        let etag = Etag::parse(PROBE_CERTIFICATE_NAME).expect("the constant is one");
         let (action, call, body) = match write {
             Write::GenerateVerificationCode => ("generateVerificationCode", "asking for codes", None),
-            Write::Verify => ("verify", "handing in proofs", Some(json!({ "certificate": "" }))),
+            Write::Verify => {
+                ("verify", "submitting verification certificates", Some(json!({ "certificate": "" })))
+            }
         };
         let call = format!("{call} in {registry}");
         let path = format!("{}/{action}", id.path());
         let answer = self.call(&call, Method::Post, &path, Some(&etag), body).await?;
         match answer.status {
             StatusCode::NotFound | StatusCode::PreconditionFailed | StatusCode::BadRequest => Ok(()),
-            _ => {
-                answer.read(&call, registry, |_| Err("a certificate was found that is not there".to_owned()))
-            }
+            _ => answer.read(&call, registry, |_| Err(UnreadableAnswer::Impossible)),
         }
     }
 }
@@ -183,7 +183,10 @@ impl Registry for Arm {
     async fn certificates(&self, registry: &RegistryId) -> Result<Listed<ListedCertificate>, CallError> {
         let call = format!("listing the certificates of {registry}");
         let items = self.list(&call, registry, format!("{}/certificates", registry.path())).await?;
-        Ok(items.iter().map(|item| item.listed().map_err(|reason| unreadable(&call, &reason))).collect())
+        Ok(items
+            .iter()
+            .map(|item| item.listed().map_err(|error| unreadable(&call, &error.to_string())))
+            .collect())
     }
 
     async fn get(&self, id: &CertificateId) -> Result<Option<Registered>, CallError> {
@@ -207,7 +210,7 @@ impl Registry for Arm {
     }
 
     async fn verify(&self, id: &CertificateId, etag: &Etag, proof: &Proof) -> Result<Registered, CallError> {
-        let call = format!("handing in the proof for {id}");
+        let call = format!("submitting the verification certificate for {id}");
         let path = format!("{}/verify", id.path());
         let body = json!({ "certificate": proof.to_base64() });
         let answer = self.call(&call, Method::Post, &path, Some(etag), Some(body)).await?;
@@ -215,24 +218,24 @@ impl Registry for Arm {
     }
 }
 
-impl Answer {
-    /// A certificate that is gone when we write to it has been deleted in between.
-    fn vanished(self, call: &str) -> Result<Answer, CallError> {
+impl ArmAnswer {
+    /// Turns 404 on a write into `Changed`: the certificate was deleted in the meantime.
+    fn vanished(self, call: &str) -> Result<ArmAnswer, CallError> {
         match self.status {
             StatusCode::NotFound => Err(CallError::Changed { call: call.to_owned() }),
             _ => Ok(self),
         }
     }
 
-    /// What it says; `scope` is where a right that lacks is to be given.
+    /// Reads the answer. `scope` is where a missing role has to be assigned.
     fn read<T>(
         &self,
         call: &str,
         scope: &(dyn Display + Sync),
-        read: impl FnOnce(&[u8]) -> Result<T, String>,
+        read: impl FnOnce(&[u8]) -> Result<T, UnreadableAnswer>,
     ) -> Result<T, CallError> {
         if self.status == StatusCode::Ok {
-            return read(&self.body).map_err(|reason| unreadable(call, &reason));
+            return read(&self.body).map_err(|error| unreadable(call, &error.to_string()));
         }
         let answer = answer::error_answer(&self.body);
         let status = u16::from(self.status);
@@ -247,6 +250,7 @@ impl Answer {
             Advice::GiveUp => CallError::Refused {
                 call: call.to_owned(),
                 status,
+                refusal: answer.refusal(),
                 code: answer.code,
                 message: answer.message,
                 remedy: (status == 403).then(|| {
@@ -260,7 +264,7 @@ impl Answer {
     }
 }
 
-/// A success we cannot read says nothing about what happened; looking again will.
+/// Returns the error for a success that cannot be read. What happened is unknown, so the verifier looks again.
 fn unreadable(call: &str, reason: &str) -> CallError {
     CallError::Unavailable {
         call: call.to_owned(),

@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 /// Days before the end at which the sweep warns.
 pub const THRESHOLDS: [i64; 3] = [30, 14, 3];
 
-/// The nearest limit that was crossed since the last sweep; without one, the nearest that was ever crossed.
+/// Returns the nearest limit that was crossed since the last sweep; without one, the nearest that was ever crossed.
 pub(super) fn crossed(
     expiry: OffsetDateTime,
     since: Option<OffsetDateTime>,
@@ -18,7 +18,7 @@ pub(super) fn crossed(
     (!told).then_some(nearest)
 }
 
-/// Whether it ends within the widest limit, or has ended.
+/// Returns whether it ends within the widest limit, or has ended.
 pub(super) fn is_near(expiry: OffsetDateTime, now: OffsetDateTime) -> bool {
     expiry - now <= Duration::days(THRESHOLDS[0])
 }

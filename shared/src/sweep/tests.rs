@@ -8,11 +8,12 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::ca::SignatureAlgorithm;
+use crate::error::Refusal;
 use crate::etag::Etag;
 use crate::proof::{Proof, RawSignature};
 use crate::registry::{Challenge, Listed, ListedCertificate, Registered};
 use crate::thumbprint::Thumbprint;
-use crate::trust::{Registries, Scope};
+use crate::trust::{AllowedRegistries, Scope};
 use crate::vault::{ObjectId, ReadError, Search, Wanted};
 use crate::verifier::Limits;
 
@@ -37,7 +38,7 @@ struct Cloud {
 
 fn refused() -> CallError {
     let (call, code, message) = ("listing".into(), "no".into(), "no".into());
-    CallError::Refused { call, status: 403, code, message, remedy: None }
+    CallError::Refused { call, status: 403, refusal: Refusal::Other, code, message, remedy: None }
 }
 
 fn registry(name: &str) -> RegistryId {
@@ -106,9 +107,9 @@ impl Registry for &Cloud {
 struct Empty;
 
 impl Vault for Empty {
-    type Glimpse = ();
+    type Prefetched = ();
 
-    async fn glimpse(&self, _name: &str) {}
+    async fn prefetch(&self, _name: &str) {}
 
     async fn find(&self, _: Wanted<'_>, (): ()) -> Result<Search, CallError> {
         Ok(Search::Missing(Vec::new()))
@@ -123,20 +124,20 @@ impl Vault for Empty {
     }
 }
 
-async fn sweep(cloud: &Cloud, served: &str, limits: Limits) -> Report {
-    let served = Registries::parse(served).expect("well-formed");
-    Verifier::new(cloud, Empty, served, limits).sweep(None).await
+async fn sweep(cloud: &Cloud, allowed: &str, limits: Limits) -> Report {
+    let allowed = AllowedRegistries::parse(allowed).expect("well-formed");
+    Verifier::new(cloud, Empty, allowed, limits).sweep(None).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_unverified_certificate_of_every_registry_served_is_tried_once() {
     let cloud = Cloud { each: 10, ..Cloud::default() };
     // The second entry is covered by the first.
-    let served = format!("{SUBSCRIPTION},{}", registry("dps1"));
-    let report = sweep(&cloud, &served, Limits::default()).await;
+    let allowed = format!("{SUBSCRIPTION},{}", registry("dps1"));
+    let report = sweep(&cloud, &allowed, Limits::default()).await;
     assert_eq!((report.registries, report.found, report.verified_before, report.left), (2, 20, 10, 0));
     assert_eq!(report.outcomes(), BTreeMap::from([(Reason::CaMissing, 10)]));
-    assert!(report.is_loud());
+    assert!(report.needs_action());
     assert_eq!(
         report.to_string(),
         "20 certificates in 2 registries, 10 of them verified before, 10 ca-missing, 10 verified without proof"
@@ -166,7 +167,7 @@ async fn a_registry_that_cannot_be_read_does_not_keep_the_others_from_it() {
     let cloud = Cloud { each: 2, unreadable: Some("dps1"), ..Cloud::default() };
     let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
     assert_eq!((report.registries, report.ended.len(), report.unread.len()), (1, 1, 1));
-    assert!(report.is_loud());
+    assert!(report.needs_action());
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +176,7 @@ async fn an_item_that_cannot_be_read_does_not_hide_the_others() {
     let report = sweep(&cloud, SUBSCRIPTION, Limits::default()).await;
     assert_eq!((report.registries, report.found, report.ended.len()), (2, 4, 2));
     assert_eq!(report.unread.len(), 3, "one instance, and one certificate in each of the others");
-    assert!(report.is_loud());
+    assert!(report.needs_action());
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,7 @@ pub(super) struct Checked {
     /// Those that could not be looked for, or that there was no time for.
     pub(super) left: usize,
     /// Why one of them could not.
-    pub(super) trouble: Option<CallError>,
+    pub(super) error: Option<CallError>,
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
@@ -59,7 +59,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     checked.left -= 1;
                     checked.unproven.push(Unproven { listed, why });
                 }
-                Err(error) => _ = checked.trouble.get_or_insert(error),
+                Err(error) => _ = checked.error.get_or_insert(error),
             }
         }
         checked
@@ -75,8 +75,8 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             return Ok(None);
         }
         let name = listed.id.name();
-        let glimpse = self.vault.glimpse(name).await;
-        let search = self.vault.find(Wanted { name, thumbprint, as_of }, glimpse).await?;
+        let prefetched = self.vault.prefetch(name).await;
+        let search = self.vault.find(Wanted { name, thumbprint, as_of }, prefetched).await?;
         Ok(account(listed.id.registry(), thumbprint, None, search).err())
     }
 }

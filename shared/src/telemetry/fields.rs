@@ -119,14 +119,14 @@ pub const EVENTS: &[Event] = &[
             "remedy",
             "attempt",
             "key",
-            "servedBy",
+            "allowedBy",
             "grantedBy",
             "daysToExpiry",
             "lookMs",
             "searchMs",
             "codeMs",
             "signMs",
-            "handInMs",
+            "submitMs",
             "waitMs",
             "durationMs",
         ],
@@ -197,7 +197,7 @@ pub const FIELDS: &[Field] = &[
     field("certificateId", "string", "ARM id", "The certificate in its registry."),
     field("thumbprint", "string", "SHA-1, 40 hex digits", "Of the CA certificate."),
     field("outcome", "string", "a name of the table of outcomes", "How the run ended."),
-    field("answer", "string", "done, loud, deliver-again", "What the host was told then."),
+    field("answer", "string", "done, needs-action, retry", "What the host was told then."),
     field("reason", "string", "a sentence", "Why. Where the line stands for several, of the first of them."),
     field("count", "number", "count, from 1", "How many the line stands for."),
     field("remedy", "string", "a command or a sentence", "What a person does about it."),
@@ -205,9 +205,9 @@ pub const FIELDS: &[Field] = &[
         "attempt",
         "number",
         "count, from 1",
-        "How often the run has looked at the certificate; more than 1 means trouble or company.",
+        "How often the run has looked at the certificate; more than 1 after a temporary failure or a concurrent write.",
     ),
-    field("call", "string", "look, search, code, sign, hand-in", "The step that did not work."),
+    field("call", "string", "look, search, code, sign, submit", "The step that did not work."),
     field("pauseMs", "number", "ms", "How long the run waits."),
     field(
         "key",
@@ -216,7 +216,7 @@ pub const FIELDS: &[Field] = &[
         "The vault object whose key signs, or that the key is read from.",
     ),
     field("tbsSha256", "string", "SHA-256, 64 hex digits", "Of the bytes to be signed."),
-    field("servedBy", "string", "ARM id", "The entry of KEYHOLDER_REGISTRIES that covers the registry."),
+    field("allowedBy", "string", "ARM id", "The entry of KEYHOLDER_REGISTRIES that covers the registry."),
     field("grantedBy", "string", "an entry of the tag", "The entry of the CA's grant that allowed it."),
     field("daysToExpiry", "number", "days, negative when past", "From now to the end of the CA's validity."),
     field("threshold", "number", "days", "The limit that was crossed."),
@@ -229,14 +229,14 @@ pub const FIELDS: &[Field] = &[
     field("searchMs", "number", "ms", "Time spent finding the CA in the vaults."),
     field("codeMs", "number", "ms", "Time spent asking for verification codes."),
     field("signMs", "number", "ms", "Time spent building, signing and checking verification certificates."),
-    field("handInMs", "number", "ms", "Time spent handing them in."),
+    field("submitMs", "number", "ms", "Time spent submitting them."),
     field("waitMs", "number", "ms", "Time spent in pauses."),
     field("durationMs", "number", "ms", "The whole, waiting for a turn included."),
     field(
         "registries",
         "string or number",
         "ids, or a count",
-        "The registries served (app.ready), or looked into (sweep.ended).",
+        "The allowed registries (app.ready), or the number looked into (sweep.ended).",
     ),
     field("found", "number", "count", "Certificates in them."),
     field("verifiedBefore", "number", "count", "Of those, verified before the sweep."),
@@ -277,7 +277,7 @@ const fn field(name: &'static str, kind: &'static str, unit: &'static str, meani
 /// The fields every line has.
 pub const EVERYWHERE: &[&str] = &["time", "level", "event", "message"];
 
-/// Whether a line of this event may have this field.
+/// Returns whether a line of this event may have this field.
 pub fn is_documented(event: &str, name: &str) -> bool {
     let of_event = EVENTS.iter().find(|known| known.name == event);
     of_event.is_some_and(|event| {

@@ -92,7 +92,7 @@ where
     }
 }
 
-/// A message with its fields behind it, for lines whose fields nobody documents.
+/// Returns a message with its fields behind it, for lines whose fields are not documented.
 fn with_fields(message: &Value, fields: &Map<String, Value>) -> String {
     let mut text = message.as_str().unwrap_or_default().to_owned();
     for (name, value) in fields {

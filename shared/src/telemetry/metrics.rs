@@ -106,28 +106,28 @@ fn instruments() -> &'static Instruments {
     })
 }
 
-/// A run ended.
+/// Counts a run that ended.
 pub(crate) fn ended(outcome: Reason, after: Duration) {
     let by_outcome = [KeyValue::new("outcome", outcome.name())];
     instruments().verifications.add(1, &by_outcome);
     instruments().duration.record(after.as_secs_f64(), &by_outcome);
-    if matches!(outcome, Reason::RegistryNotServed | Reason::NoGrant) {
+    if matches!(outcome, Reason::RegistryNotAllowed | Reason::NoGrant) {
         instruments().denials.add(1, &[KeyValue::new("rule", outcome.name())]);
     }
 }
 
-/// A run waits before it looks again.
+/// Counts a pause before another look.
 pub(crate) fn retried(call: &'static str, reason: Reason) {
     let by = [KeyValue::new("call", call), KeyValue::new("reason", reason.name())];
     instruments().retries.add(1, &by);
 }
 
-/// A vault signed.
+/// Counts a signature by a vault.
 pub(crate) fn signed(algorithm: SignatureAlgorithm) {
     instruments().signatures.add(1, &[KeyValue::new("algorithm", algorithm.name())]);
 }
 
-/// The end of a CA was seen.
+/// Records when a CA certificate ends.
 pub(crate) fn expires(certificate: &str, days: i64) {
     instruments().days_to_expiry.record(days, &[KeyValue::new("certificate", certificate.to_owned())]);
 }

@@ -49,12 +49,12 @@ impl Trace {
         Trace { id: fastrand::u128(1..), span: fastrand::u64(1..), flags: 0 }
     }
 
-    /// 32 hex digits.
+    /// Returns the trace id, 32 hex digits.
     pub fn id(&self) -> String {
         format!("{:032x}", self.id)
     }
 
-    /// The trace id as the GUID that Azure takes for `x-ms-client-request-id` and keeps in its activity log.
+    /// Returns the trace id as the GUID that Azure takes for `x-ms-client-request-id` and keeps in its activity log.
     pub fn client_request_id(&self) -> String {
         let id = self.id();
         let parts = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]];
@@ -80,7 +80,7 @@ impl Trace {
         let _ = span.set_parent(context);
     }
 
-    /// The trace that is being worked for, with the current span as the caller where one is recorded.
+    /// Returns the trace that is being worked for, with the current span as the caller where one is recorded.
     pub fn current() -> Option<Trace> {
         let context = Span::current().context();
         let span = context.span().span_context().clone();

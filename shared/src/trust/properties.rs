@@ -43,8 +43,8 @@ proptest! {
     ) {
         let registry = RegistryId::parse(&parts.registry_id()).expect("well-formed");
         let scope = [parts.subscription_id(), parts.group_id(), parts.registry_id()][depth].clone();
-        let registries = Registries::parse(&rewritten(&scope, &choices)).expect("a scope");
-        prop_assert!(registries.serving(&registry).is_some(), "{} and {}", registries, registry);
+        let registries = AllowedRegistries::parse(&rewritten(&scope, &choices)).expect("a scope");
+        prop_assert!(registries.allowing(&registry).is_some(), "{} and {}", registries, registry);
     }
 
     #[test]
@@ -82,10 +82,10 @@ proptest! {
                 let same_name = other.name().eq_ignore_ascii_case(registry.name());
                 let same = same_subscription && same_group && same_name;
 
-                let serves = |scope: String| Registries::parse(&scope).expect("a scope").serving(&other).is_some();
-                prop_assert_eq!(serves(parts.subscription_id()), same_subscription, "{}", other);
-                prop_assert_eq!(serves(parts.group_id()), same_subscription && same_group, "{}", other);
-                prop_assert_eq!(serves(parts.registry_id()), same, "{}", other);
+                let allows = |scope: String| AllowedRegistries::parse(&scope).expect("a scope").allowing(&other).is_some();
+                prop_assert_eq!(allows(parts.subscription_id()), same_subscription, "{}", other);
+                prop_assert_eq!(allows(parts.group_id()), same_subscription && same_group, "{}", other);
+                prop_assert_eq!(allows(parts.registry_id()), same, "{}", other);
 
                 let allows = |tag: &str| Grant::new(Some(tag.to_owned())).allowing(&other).is_some();
                 prop_assert_eq!(allows(&parts.registry_id()), same, "{}", other);

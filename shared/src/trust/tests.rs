@@ -52,8 +52,8 @@ fn the_allow_list_serves_what_is_at_or_below_an_entry_and_nothing_that_looks_lik
         ("two others", format!("{},{}", id("rg", "dps2"), group("rg2")), None),
     ];
     for (name, list, rule) in rows {
-        let registries = Registries::parse(&list).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(registries.serving(&asked()).map(Scope::to_string), rule, "{name}");
+        let registries = AllowedRegistries::parse(&list).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(registries.allowing(&asked()).map(Scope::to_string), rule, "{name}");
     }
 }
 
@@ -84,7 +84,7 @@ fn an_allow_list_that_says_nothing_or_nonsense_is_refused() {
         ("parent directory", group("..") + "/x"),
     ];
     for (name, list) in rows {
-        assert!(Registries::parse(&list).is_err(), "{name}: {list:?}");
+        assert!(AllowedRegistries::parse(&list).is_err(), "{name}: {list:?}");
     }
 }
 

@@ -25,13 +25,13 @@ use zeroize::Zeroizing;
 
 use super::directory::Directory;
 use super::object_id::is_name;
-use super::{Found, KeyUse, ObjectId, ReadError, Search, Sighting, Vault, Version, Wanted};
-use crate::ahead::Ahead;
+use super::{Candidate, Found, KeyUse, ObjectId, ReadError, Search, Vault, Version, Wanted};
 use crate::ca::SignatureAlgorithm;
 use crate::config::KeyAccess;
 use crate::error::CallError;
 use crate::http_client;
 use crate::key_opener::{KeyOpener, OpenError, OpenKey};
+use crate::prefetch::Prefetch;
 use crate::proof::RawSignature;
 pub use answer::Certificate;
 use calls::Calls;
@@ -44,7 +44,7 @@ pub struct KeyVaults {
     vaults: Vec<KeyVault>,
     access: KeyAccess,
     credential: Arc<dyn TokenCredential>,
-    /// Whether somebody has come by the first vault, and with that has fetched a token for it.
+    /// Whether a search has reached the first vault, and so has fetched a token for it.
     opened: AtomicBool,
     opener: KeyOpener,
 }
@@ -97,29 +97,29 @@ impl KeyVaults {
 impl Vault for KeyVaults {
     /// What the first vault has as the certificate of that name. The others are asked only if they have
     /// to be: each would be a call more, and one that is slow would hold up what the first could answer.
-    type Glimpse = Result<Option<Certificate>, CallError>;
+    type Prefetched = Result<Option<Certificate>, CallError>;
 
-    async fn glimpse(&self, name: &str) -> Self::Glimpse {
+    async fn prefetch(&self, name: &str) -> Self::Prefetched {
         match self.vaults.first() {
-            Some(vault) => Ahead::new(self.fetch_token(vault)).beside(vault.of_name(name)).await,
+            Some(vault) => Prefetch::new(self.fetch_token(vault)).poll_alongside(vault.of_name(name)).await,
             None => Ok(None),
         }
     }
 
-    async fn find(&self, wanted: Wanted<'_>, glimpse: Self::Glimpse) -> Result<Search, CallError> {
-        let mut glimpse = Some(glimpse);
-        let mut sightings = Vec::new();
+    async fn find(&self, wanted: Wanted<'_>, prefetched: Self::Prefetched) -> Result<Search, CallError> {
+        let mut prefetched = Some(prefetched);
+        let mut candidates = Vec::new();
         for vault in &self.vaults {
-            let same_name = match glimpse.take() {
+            let same_name = match prefetched.take() {
                 Some(seen) => seen,
                 None => vault.of_name(wanted.name).await,
             };
             match vault.find(wanted, same_name, self.access).await? {
-                Search::Missing(seen) => sightings.extend(seen),
+                Search::Missing(seen) => candidates.extend(seen),
                 found @ Search::Found(_) => return Ok(found),
             }
         }
-        Ok(Search::Missing(sightings))
+        Ok(Search::Missing(candidates))
     }
 
     async fn sign(
@@ -179,12 +179,12 @@ impl KeyVault {
             return Ok(Search::Found(Box::new(found)));
         }
         match self.calls.deleted_certificate(name, wanted.thumbprint).await? {
-            Some(deleted) => Ok(Search::Missing(vec![Sighting::Deleted(deleted)])),
+            Some(deleted) => Ok(Search::Missing(vec![Candidate::Deleted(deleted)])),
             None => Ok(self.nothing()),
         }
     }
 
-    /// A certificate of another name.
+    /// Returns a certificate of another name.
     async fn listed(&self, wanted: Wanted<'_>, access: KeyAccess) -> Result<Option<Certificate>, CallError> {
         let read = || {
             let calls = self.calls.clone();
@@ -197,7 +197,7 @@ impl KeyVault {
         self.directory.find(wanted.thumbprint, wanted.as_of, read, get).await
     }
 
-    /// An older version of the certificate of the same name, for which the newest has to grant too.
+    /// Returns an older version of the certificate of the same name, for which the newest has to grant too.
     async fn version(
         &self,
         newest: Certificate,
@@ -215,21 +215,20 @@ impl KeyVault {
             return Ok(Search::Found(Box::new(found(certificate, newest, access))));
         }
         let thumbprint = newest.ca.thumbprint();
-        Ok(Search::Missing(vec![Sighting::Other { object: newest.object, thumbprint }]))
+        Ok(Search::Missing(vec![Candidate::Other { object: newest.object, thumbprint }]))
     }
 
     fn nothing(&self) -> Search {
-        Search::Missing(vec![Sighting::Nothing(self.calls.vault().clone())])
+        Search::Missing(vec![Candidate::Nothing(self.calls.vault().clone())])
     }
 }
 
-/// Names go into paths as they are, and the registry's naming rule allows more than the vault's.
+/// Returns the name if a vault can have it. The registry's naming rule allows more than the vault's.
 fn name_here(name: &str) -> Option<&str> {
     Some(name).filter(|name| is_name(name))
 }
 
-/// An app that may pull keys need not have the right to read certificates. What it may not see is not there
-/// for it.
+/// Turns 403 into `None` for an app that may pull keys. It need not have the right to read certificates.
 fn visible<T>(result: Result<T, CallError>, access: KeyAccess) -> Result<Option<T>, CallError> {
     match result {
         Err(CallError::Refused { status: 403, .. }) if access == KeyAccess::ReadSecret => Ok(None),

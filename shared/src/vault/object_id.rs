@@ -42,56 +42,80 @@ impl Kind {
     }
 }
 
+/// Why a text is not the id of an object in a vault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{input} is not an id of one of the {} of {vault}: {problem}", .kind.segment())]
+pub struct InvalidObjectId {
+    /// The text, in quotes and shortened.
+    input: String,
+    kind: Kind,
+    vault: Arc<Url>,
+    problem: ObjectIdProblem,
+}
+
+/// What is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum ObjectIdProblem {
+    #[error(transparent)]
+    NotAUrl(#[from] url::ParseError),
+    #[error("it names another host")]
+    OtherHost,
+    #[error("it has other segments")]
+    OtherSegments,
+    #[error("its name or version has unexpected characters")]
+    UnexpectedCharacters,
+}
+
 impl ObjectId {
     /// Reads the id of an object of a certain kind as the vault at `vault` wrote it. In lists ids have no
     /// version; then `version` of the result is empty.
-    pub fn parse(text: &str, vault: &Arc<Url>, kind: Kind) -> Result<ObjectId, String> {
-        let refused = |reason: &str| {
-            let text = error::quoted(text);
-            format!("{text} is not an id of one of the {} of {vault}: {reason}", kind.segment())
+    pub fn parse(text: &str, vault: &Arc<Url>, kind: Kind) -> Result<ObjectId, InvalidObjectId> {
+        let invalid = |problem| {
+            let input = error::quoted(text);
+            InvalidObjectId { input, kind, vault: vault.clone(), problem }
         };
-        let url = Url::parse(text).map_err(|error| refused(&error.to_string()))?;
+        let url = Url::parse(text).map_err(|error| invalid(error.into()))?;
         if url.origin() != vault.origin() {
-            return Err(refused("it names another host"));
+            return Err(invalid(ObjectIdProblem::OtherHost));
         }
         let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
         let (name, version) = match segments.as_slice() {
             [segment, name] if *segment == kind.segment() => (*name, ""),
             [segment, name, version] if *segment == kind.segment() => (*name, *version),
-            _ => return Err(refused("it has other segments")),
+            _ => return Err(invalid(ObjectIdProblem::OtherSegments)),
         };
         if !is_name(name) || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(refused("its name or version has unexpected characters"));
+            return Err(invalid(ObjectIdProblem::UnexpectedCharacters));
         }
         Ok(ObjectId { vault: vault.clone(), kind, name: name.to_owned(), version: version.to_owned() })
     }
 
-    /// Whatever version of an object is the newest, to speak of it.
+    /// Creates an id without a version. It stands for the newest one.
     pub fn newest(vault: &Arc<Url>, kind: Kind, name: &str) -> ObjectId {
         ObjectId { vault: vault.clone(), kind, name: name.to_owned(), version: String::new() }
     }
 
-    /// The vault it is in.
+    /// Returns the vault it is in.
     pub fn vault(&self) -> &Url {
         &self.vault
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its version; empty where none was given.
+    /// Returns its version; empty where none was given.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// What kind of object it is.
+    /// Returns what kind of object it is.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The vault's name, as the command line wants it.
+    /// Returns the vault's name, as the command line wants it.
     pub fn vault_name(&self) -> &str {
         self.vault.host_str().and_then(|host| host.split('.').next()).unwrap_or_default()
     }
@@ -109,28 +133,28 @@ impl ObjectId {
         if options.is_empty() { command } else { format!("{command} {options}") }
     }
 
-    /// The same object in whatever version is the newest.
+    /// Returns the same object in whatever version is the newest.
     pub fn of_newest_version(&self) -> ObjectId {
         ObjectId { version: String::new(), ..self.clone() }
     }
 
-    /// The command with which the object's owner lets this version prove possession for a registry. Setting tags
+    /// Returns the command with which the object's owner lets this version prove possession for a registry. Setting tags
     /// replaces all of them, so it says where there are others; what they are is the owner's business.
     pub fn grant_command(&self, tags: &[(String, String)], registry: &str) -> String {
         self.tag_command(tags, GRANT_TAG, registry)
     }
 
-    /// The command with which the object's owner says that a certificate is theirs, likewise.
+    /// Returns the command with which the object's owner says that a certificate is theirs, likewise.
     pub fn naming_command(&self, tags: &[(String, String)], certificate: &Fingerprint) -> String {
         self.tag_command(tags, CERTIFICATE_TAG, &certificate.to_string())
     }
 
-    /// The grant with every other tag; `None` where there are none, or one needs the quotes of a certain shell.
+    /// Returns the grant with every other tag; `None` where there are none, or one needs the quotes of a certain shell.
     pub fn whole_grant_command(&self, tags: &[(String, String)], registry: &str) -> Option<String> {
         self.whole_tag_command(tags, GRANT_TAG, registry)
     }
 
-    /// The name with every other tag, likewise.
+    /// Returns the name with every other tag, likewise.
     pub fn whole_naming_command(
         &self,
         tags: &[(String, String)],
@@ -177,14 +201,14 @@ impl ObjectId {
 /// The tags that this program reads, and may therefore speak of.
 const OWN_TAGS: [&str; 3] = [GRANT_TAG, CERTIFICATE_TAG, CA_TAG];
 
-/// A tag with an entry besides those that it has; `None` if they need the quotes of a certain shell.
+/// Returns a tag with an entry besides those that it has; `None` if they need the quotes of a certain shell.
 fn added(tags: &[(String, String)], tag: &str, entry: &str) -> Option<String> {
     let now = tags.iter().find(|(name, _)| name == tag).map_or("", |(_, value)| value.trim());
     let entries = if now.is_empty() { entry.to_owned() } else { format!("{now},{entry}") };
     argument(&format!("{tag}={entries}"))
 }
 
-/// The vault's rule for names: 1 to 127 letters, digits and hyphens.
+/// Checks the vault's rule for names: 1 to 127 letters, digits and hyphens.
 pub(super) fn is_name(text: &str) -> bool {
     (1..=127).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -2,6 +2,7 @@ use url::Url;
 
 use super::*;
 use crate::ca::CaCertificate;
+use crate::error::Refusal;
 use crate::reason::Reason;
 use crate::testing::{self, CODE, P256};
 use crate::trust::Grant;
@@ -53,10 +54,10 @@ fn found(grant: Option<&str>) -> Search {
 /// A run that has found a granted CA for thumbprint 1.
 fn run_with_ca() -> Verification {
     let mut run = run();
-    assert!(matches!(run.looked(Some(registered(1, "e1", false))), Next::Search(_)));
+    assert!(matches!(run.looked(Some(registered(1, "e1", false))), Next::Do(Step::Search(_))));
     assert!(matches!(
         run.searched(registered(1, "e1", false), found(Some("dps1")), now()),
-        Next::RequestCode(..)
+        Next::Do(Step::RequestCode(..))
     ));
     run
 }
@@ -79,8 +80,8 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-fn nothing() -> Sighting {
-    Sighting::Nothing(Url::parse("https://my-vault.vault.azure.net").expect("a URL"))
+fn nothing() -> Candidate {
+    Candidate::Nothing(Url::parse("https://my-vault.vault.azure.net").expect("a URL"))
 }
 
 fn changed() -> CallError {
@@ -94,29 +95,35 @@ fn unavailable(retry_after: Option<u64>) -> CallError {
 
 fn refused() -> CallError {
     let (call, code, message) = ("reading".into(), "no".into(), "no".into());
-    CallError::Refused { call, status: 403, code, message, remedy: None }
+    CallError::Refused { call, status: 403, refusal: Refusal::Other, code, message, remedy: None }
 }
 
 #[test]
 fn a_registry_that_is_not_served_ends_before_the_first_look() {
-    let begin = |served: &str| run().begin(&Registries::parse(served).expect("well-formed"));
-    assert!(matches!(begin(RESOURCE_GROUP), Next::Look));
+    let begin = |allowed: &str| run().begin(&AllowedRegistries::parse(allowed).expect("well-formed"));
+    assert!(matches!(begin(RESOURCE_GROUP), Next::Do(Step::Look)));
     let next = begin(&RESOURCE_GROUP.replace("/rg", "/rg2"));
-    assert!(matches!(next, Next::Finish(Outcome::Denied(Denial::NotServed { .. }))), "{next:?}");
+    assert!(matches!(next, Next::Finish(Outcome::Denied(Denial::NotAllowed { .. }))), "{next:?}");
 }
 
 #[test]
 fn the_first_look_decides_what_there_is_to_do() {
     assert!(matches!(run().looked(None), Next::Finish(Outcome::Gone)));
-    assert!(matches!(run().looked(Some(registered(1, "e1", false))), Next::Search(_)));
-    assert!(matches!(run().looked(Some(registered(1, "e1", true))), Next::Search(_)), "is it one of ours?");
+    assert!(matches!(run().looked(Some(registered(1, "e1", false))), Next::Do(Step::Search(_))));
+    assert!(
+        matches!(run().looked(Some(registered(1, "e1", true))), Next::Do(Step::Search(_))),
+        "is it one of ours?"
+    );
     let mut knowing = run();
     knowing.account_for(thumbprint(1));
     assert!(matches!(
         knowing.looked(Some(registered(1, "e1", true))),
         Next::Finish(Outcome::AlreadyVerified)
     ));
-    assert!(matches!(knowing.looked(Some(registered(2, "e2", true))), Next::Search(_)), "it is another one");
+    assert!(
+        matches!(knowing.looked(Some(registered(2, "e2", true))), Next::Do(Step::Search(_))),
+        "it is another one"
+    );
 }
 
 #[test]
@@ -141,9 +148,9 @@ fn a_ca_that_no_vault_holds_fails_and_says_where_it_was_looked_for() {
 #[test]
 fn a_code_is_signed_only_for_the_certificate_the_ca_was_found_for() {
     let next = run_with_ca().challenged(challenge(1, CODE));
-    assert!(matches!(next, Next::Prove { .. }), "{next:?}");
+    assert!(matches!(next, Next::Do(Step::Prove { .. })), "{next:?}");
     let next = run_with_ca().challenged(challenge(2, CODE));
-    assert!(matches!(next, Next::Look), "replaced in between: {next:?}");
+    assert!(matches!(next, Next::Do(Step::Look)), "replaced in between: {next:?}");
 }
 
 #[test]
@@ -155,14 +162,14 @@ fn a_challenge_that_is_no_code_ends_the_run() {
 #[test]
 fn the_proof_is_handed_in_with_the_etag_its_code_came_with() {
     let next = run_with_ca().proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(&next, Next::HandIn(etag, _) if etag.as_str() == "e2"), "{next:?}");
+    assert!(matches!(&next, Next::Do(Step::Submit(etag, _)) if etag.as_str() == "e2"), "{next:?}");
 }
 
 #[test]
 fn verified_is_only_what_the_registry_says_when_asked_again() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(run.handed_in(&registered(1, "e3", true)), Next::Look));
+    assert!(matches!(run.submitted(&registered(1, "e3", true)), Next::Do(Step::Look)));
     let next = run.looked(Some(registered(1, "e3", true)));
     assert!(matches!(next, Next::Finish(Outcome::Verified { .. })), "{next:?}");
 }
@@ -171,7 +178,7 @@ fn verified_is_only_what_the_registry_says_when_asked_again() {
 fn a_proof_that_changes_nothing_is_a_failure() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    let next = run.handed_in(&registered(1, "e3", false));
+    let next = run.submitted(&registered(1, "e3", false));
     assert!(matches!(next, Next::Finish(Outcome::Failed(Failure::NotAccepted { .. }))), "{next:?}");
 }
 
@@ -179,7 +186,7 @@ fn a_proof_that_changes_nothing_is_a_failure() {
 fn a_lost_answer_to_the_proof_is_found_out_by_looking() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(run.failed(unavailable(None)), Next::Wait { .. }));
+    assert!(matches!(run.failed(unavailable(None)), Next::Do(Step::Wait { .. })));
     let next = run.looked(Some(registered(1, "e3", true)));
     assert!(matches!(next, Next::Finish(Outcome::Verified { .. })), "{next:?}");
 }
@@ -188,7 +195,7 @@ fn a_lost_answer_to_the_proof_is_found_out_by_looking() {
 fn a_proof_that_met_a_412_was_not_the_one_that_verified() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(run.failed(changed()), Next::Wait { .. }));
+    assert!(matches!(run.failed(changed()), Next::Do(Step::Wait { .. })));
     let next = run.looked(Some(registered(1, "e3", true)));
     assert!(matches!(next, Next::Finish(Outcome::AlreadyVerified)), "{next:?}");
 }
@@ -197,17 +204,20 @@ fn a_proof_that_met_a_412_was_not_the_one_that_verified() {
 fn another_certificate_under_the_name_starts_over() {
     let mut run = run_with_ca();
     run.proven(&registered(1, "e2", false), some_proof());
-    assert!(matches!(run.looked(Some(registered(2, "e3", false))), Next::Search(_)));
-    assert!(matches!(run.looked(Some(registered(2, "e4", true))), Next::Search(_)));
+    assert!(matches!(run.looked(Some(registered(2, "e3", false))), Next::Do(Step::Search(_))));
+    assert!(matches!(run.looked(Some(registered(2, "e4", true))), Next::Do(Step::Search(_))));
 }
 
 #[test]
 fn a_412_looks_again_after_a_while_and_keeps_the_ca_that_was_found() {
     let mut run = run_with_ca();
     let next = run.failed(changed());
-    assert!(matches!(next, Next::Wait { nth: 1, at_least: None, .. }), "{next:?}");
+    assert!(matches!(next, Next::Do(Step::Wait { nth: 1, at_least: None, .. })), "{next:?}");
     let next = run.looked(Some(registered(1, "e9", false)));
-    assert!(matches!(&next, Next::RequestCode(state, _) if state.etag.as_str() == "e9"), "{next:?}");
+    assert!(
+        matches!(&next, Next::Do(Step::RequestCode(state, _)) if state.etag.as_str() == "e9"),
+        "{next:?}"
+    );
 }
 
 #[test]
@@ -215,7 +225,7 @@ fn a_certificate_that_never_rests_is_left_to_the_next_delivery() {
     let mut run = run_with_ca();
     for look in 2..=MAX_LOOKS {
         let next = run.looked(Some(registered(1, "e", false)));
-        assert!(matches!(next, Next::RequestCode(..)), "look {look}: {next:?}");
+        assert!(matches!(next, Next::Do(Step::RequestCode(..))), "look {look}: {next:?}");
     }
     let next = run.looked(Some(registered(1, "e", false)));
     assert!(matches!(next, Next::Finish(Outcome::TryAgain(_))), "{next:?}");
@@ -226,18 +236,18 @@ fn a_registry_that_calls_everything_changed_is_left_to_the_next_delivery() {
     let mut run = run();
     for expected in 1..=MAX_LOOKS {
         let next = run.failed(changed());
-        assert!(matches!(next, Next::Wait { nth, .. } if nth == expected), "{next:?}");
+        assert!(matches!(next, Next::Do(Step::Wait { nth, .. }) if nth == expected), "{next:?}");
     }
     let next = run.failed(changed());
-    assert!(matches!(next, Next::Finish(Outcome::TryAgain(Trouble::Contended { .. }))), "{next:?}");
+    assert!(matches!(next, Next::Finish(Outcome::TryAgain(TemporaryFailure::Contended { .. }))), "{next:?}");
 }
 
 #[test]
 fn trouble_is_waited_out_a_few_times_and_then_left_to_the_next_delivery() {
     let mut run = run();
-    for expected in 1..=MAX_TROUBLES {
+    for expected in 1..=MAX_TEMPORARY_FAILURES {
         let next = run.failed(unavailable(Some(7)));
-        let Next::Wait { nth, at_least, .. } = next else { panic!("{next:?}") };
+        let Next::Do(Step::Wait { nth, at_least, .. }) = next else { panic!("{next:?}") };
         assert_eq!((nth, at_least), (expected, Some(Duration::from_secs(7))));
     }
     assert!(matches!(run.failed(unavailable(None)), Next::Finish(Outcome::TryAgain(_))));
@@ -268,8 +278,8 @@ fn the_full_public_key_decides() {
         let registered = Registered { certificate, ..registered(1, "e2", false) };
         run.challenged(Challenge { code: CODE.to_owned(), registered })
     };
-    assert!(matches!(shown(Some(certificate)), Next::Prove { .. }));
-    assert!(matches!(shown(None), Next::Prove { .. }), "then the thumbprint has to do");
+    assert!(matches!(shown(Some(certificate)), Next::Do(Step::Prove { .. })));
+    assert!(matches!(shown(None), Next::Do(Step::Prove { .. })), "then the thumbprint has to do");
     let next = shown(Some(other));
     assert!(matches!(next, Next::Finish(Outcome::Failed(Failure::OtherKey { .. }))), "{next:?}");
 }
@@ -329,7 +339,7 @@ fn a_ca_outside_its_validity_ends_the_run_before_a_code_is_asked_for() {
     for (name, now, reason) in rows {
         let next = run().searched(registered(1, "e1", false), search.clone(), now);
         match (next, reason) {
-            (Next::RequestCode(..), None) => {}
+            (Next::Do(Step::RequestCode(..)), None) => {}
             (Next::Finish(outcome), Some(reason)) => assert_eq!(outcome.reason(), reason, "{name}"),
             (next, _) => panic!("{name}: {next:?}"),
         }
@@ -344,12 +354,12 @@ fn what_was_seen_instead_of_the_ca_decides_what_is_said() {
         (vec![], Reason::CaMissing, "az keyvault certificate import"),
         (vec![nothing()], Reason::CaMissing, "az keyvault certificate import"),
         (
-            vec![nothing(), Sighting::Other { object: object.clone(), thumbprint: other }],
+            vec![nothing(), Candidate::Other { object: object.clone(), thumbprint: other }],
             Reason::OtherCertificate,
             "az keyvault certificate download --vault-name my-vault --name root",
         ),
         (
-            vec![Sighting::Other { object: object.clone(), thumbprint: other }, Sighting::Deleted(object)],
+            vec![Candidate::Other { object: object.clone(), thumbprint: other }, Candidate::Deleted(object)],
             Reason::CaDeleted,
             "recover --vault-name my-vault --name root",
         ),
@@ -441,8 +451,8 @@ fn an_older_version_is_used_only_if_the_newest_grants_too() {
         let search = Search::Found(Box::new(Found { object, grant, tags, newest, ..*found }));
         let next = run().searched(registered(1, "e1", false), search, now());
         match next {
-            Next::RequestCode(_, allowed) => {
-                assert_eq!((allowed.rule.as_str(), remedies.len()), ("dps1", 0), "{name}")
+            Next::Do(Step::RequestCode(_, granted)) => {
+                assert_eq!((granted.rule.as_str(), remedies.len()), ("dps1", 0), "{name}")
             }
             Next::Finish(outcome) => {
                 assert_eq!(outcome.reason(), Reason::NoGrant, "{name}: {outcome}");

@@ -1,4 +1,4 @@
-//! One run: each decision carried out, one call at a time.
+//! Carries out the decisions of one run, one call at a time.
 
 use std::time::Duration;
 
@@ -7,41 +7,41 @@ use tokio::time::Instant;
 use tracing::{Instrument, info, warn};
 
 use super::Verifier;
-use super::course::{Course, Step, milliseconds};
 use super::issuer::{Unbelieved, issuer};
-use crate::ahead::Ahead;
+use super::run_record::{RunRecord, StepKind, milliseconds};
 use crate::ca::CaCertificate;
 use crate::certificate_id::CertificateId;
 use crate::error::CallError;
 use crate::event::Upload;
 use crate::key_opener::KeyError;
-use crate::outcome::{Denial, Failure, Outcome, Trouble};
+use crate::outcome::{Denial, Failure, Outcome, TemporaryFailure};
+use crate::prefetch::Prefetch;
 use crate::proof::{Proof, ProofError, UnsignedProof};
 use crate::reason::Reason;
 use crate::registry::{Challenge, Registered, Registry};
 use crate::telemetry::metrics;
 use crate::vault::{KeyUse, ObjectId, ReadError, Vault, Wanted};
-use crate::verification::{Allowed, Next, Verification};
+use crate::verification::{GrantedCa, Next, Step, Verification};
 use crate::verification_code::VerificationCode;
 
-/// The longest first pause; it doubles with each.
+/// The longest first pause. It doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest of all, unless the peer asks for more.
+/// The longest pause, unless the service's `Retry-After` is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long before a signature the grant may have been read. A run without trouble is quicker; one that had to wait
+/// How long before a signature the grant may have been read. A run without a temporary failure is quicker; one that had to wait
 /// reads it again, because its owner may have withdrawn it meanwhile.
 const GRANT_GOOD_FOR: Duration = Duration::from_secs(2);
 
 /// What a run has read in the vaults.
 struct Reading<'r, G> {
-    /// What was begun together with a look at the registry.
-    glimpse: Option<Ahead<'r, G>>,
+    /// The look at the vault that was begun together with the look at the registry.
+    prefetched: Option<Prefetch<'r, G>>,
     /// Whether the grant has just been read for the second time. However long that took, the signature comes next.
     again: bool,
 }
 
-/// Why there is no proof: the call failed, or somebody has to mend something.
+/// Why there is no verification certificate: a call failed, or a person has to fix something.
 enum NoProof {
     Call(CallError),
     Denial(Denial),
@@ -49,46 +49,46 @@ enum NoProof {
 }
 
 impl<R: Registry, V: Vault> Verifier<R, V> {
-    /// Goes on until the decision is that it is over; nothing waits beyond the deadline.
-    pub(super) async fn run(&self, upload: &Upload, deadline: Instant, course: &mut Course) -> Outcome {
+    /// Takes one step after the other until the decision is to finish. No step waits beyond the deadline.
+    pub(super) async fn run(&self, upload: &Upload, deadline: Instant, record: &mut RunRecord) -> Outcome {
         let mut run = Verification::new(upload.clone());
-        let mut next = run.begin(&self.served);
-        let mut reading = Reading { glimpse: None, again: false };
+        let mut next = run.begin(&self.allowed);
+        let mut reading = Reading { prefetched: None, again: false };
         loop {
-            let Some(step) = Step::of(&next) else {
-                let Next::Finish(outcome) = next else { unreachable!("every other step has a name") };
-                return outcome;
+            let step = match next {
+                Next::Do(step) => step,
+                Next::Finish(outcome) => return outcome,
             };
-            let begun = Instant::now();
-            let taken = self.take(next, &upload.id, &mut run, &mut reading, deadline, course);
-            next = taken.instrument(step.span()).await;
-            course.spent(step, begun);
+            let (kind, begun) = (StepKind::of(&step), Instant::now());
+            let taken = self.take(step, &upload.id, &mut run, &mut reading, deadline, record);
+            next = taken.instrument(kind.span()).await;
+            record.spent(kind, begun);
         }
     }
 
-    /// Takes one step, which leads to the next. A look that may lead to a search is made together with a glimpse
-    /// into the vault.
+    /// Takes one step and returns the next. While a look that may lead to a search is under way, the vault is
+    /// asked for the CA under its name.
     async fn take<'r>(
         &'r self,
-        next: Next,
+        step: Step,
         id: &'r CertificateId,
         run: &mut Verification,
-        reading: &mut Reading<'r, V::Glimpse>,
+        reading: &mut Reading<'r, V::Prefetched>,
         deadline: Instant,
-        course: &mut Course,
+        record: &mut RunRecord,
     ) -> Next {
-        match next {
-            Next::Look => {
+        match step {
+            Step::Look => {
                 let look = self.registry.get(id);
-                let mut ahead = (!run.has_found()).then(|| Ahead::new(self.vault.glimpse(id.name())));
-                let looked = match &mut ahead {
-                    Some(ahead) => ahead.beside(look).await,
+                let mut prefetch = (!run.has_found()).then(|| Prefetch::new(self.vault.prefetch(id.name())));
+                let looked = match &mut prefetch {
+                    Some(prefetch) => prefetch.poll_alongside(look).await,
                     None => look.await,
                 };
                 let next = match looked {
                     Ok(registered) => {
                         if let Some(seen) = &registered {
-                            course.saw(id, seen, (self.now)());
+                            record.saw(id, seen, (self.now)());
                             if self.accounts_for(id, seen.thumbprint) {
                                 run.account_for(seen.thumbprint);
                             }
@@ -97,74 +97,73 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     }
                     Err(error) => run.failed(error),
                 };
-                reading.glimpse = ahead.filter(|_| matches!(next, Next::Search(_)));
+                reading.prefetched = prefetch.filter(|_| matches!(next, Next::Do(Step::Search(_))));
                 next
             }
-            Next::Wait { nth, at_least, error } => {
+            Step::Wait { nth, at_least, error } => {
                 let pause = pause(nth, at_least);
                 if pause >= deadline.saturating_duration_since(Instant::now()) {
-                    return Next::Finish(Outcome::TryAgain(Trouble::Unavailable(error)));
+                    return Next::Finish(Outcome::TryAgain(TemporaryFailure::Unavailable(error)));
                 }
-                metrics::retried(course.stuck_at(), error.reason());
+                metrics::retried(record.last_step(), error.reason());
                 warn!(
                     event = "verification.waiting",
-                    attempt = course.attempt(),
-                    call = course.stuck_at(),
+                    attempt = record.attempt(),
+                    call = record.last_step(),
                     reason = %error,
                     pauseMs = milliseconds(pause),
                     "waiting before looking again"
                 );
                 tokio::time::sleep(pause).await;
-                Next::Look
+                Next::Do(Step::Look)
             }
-            Next::Search(registered) => self.search(registered, id, run, reading).await,
-            Next::RequestCode(registered, _) => {
+            Step::Search(registered) => self.search(registered, id, run, reading).await,
+            Step::RequestCode(registered, _) => {
                 match self.registry.generate_verification_code(id, &registered.etag).await {
                     Ok(challenge) => run.challenged(challenge),
                     Err(error) => run.failed(error),
                 }
             }
-            Next::Prove { code, registered, allowed }
-                if !reading.again && allowed.ca.read.elapsed() > GRANT_GOOD_FOR =>
+            Step::Prove { code, registered, granted }
+                if !reading.again && granted.ca.read.elapsed() > GRANT_GOOD_FOR =>
             {
                 let next = self.search(registered, id, run, reading).await;
                 reading.again = true;
                 match next {
-                    Next::RequestCode(registered, _) => {
+                    Next::Do(Step::RequestCode(registered, _)) => {
                         run.challenged(Challenge { code: code.as_str().to_owned(), registered })
                     }
                     next => next,
                 }
             }
-            Next::Prove { code, registered, allowed } => {
+            Step::Prove { code, registered, granted } => {
                 reading.again = false;
-                match self.prove(id, &code, &registered, &allowed, course).await {
+                match self.prove(id, &code, &registered, &granted, record).await {
                     Ok(proof) => run.proven(&registered, proof),
                     Err(NoProof::Call(error)) => run.failed(error),
                     Err(NoProof::Denial(denial)) => Next::Finish(Outcome::Denied(denial)),
                     Err(NoProof::Failure(failure)) => Next::Finish(Outcome::Failed(failure)),
                 }
             }
-            Next::HandIn(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
-                Ok(registered) => run.handed_in(&registered),
+            Step::Submit(etag, proof) => match self.registry.verify(id, &etag, &proof).await {
+                Ok(registered) => run.submitted(&registered),
                 Err(error) => run.failed(error),
             },
-            end @ Next::Finish(_) => end,
         }
     }
 
-    /// Searches the vaults, which reads the grant.
+    /// Searches the vaults. This reads the grant, too.
     async fn search(
         &self,
         registered: Registered,
         id: &CertificateId,
         run: &mut Verification,
-        reading: &mut Reading<'_, V::Glimpse>,
+        reading: &mut Reading<'_, V::Prefetched>,
     ) -> Next {
         let wanted = Wanted { name: id.name(), thumbprint: registered.thumbprint, as_of: Instant::now() };
-        let seen = match reading.glimpse.take() {
-            Some(glimpse) => glimpse.result().await,
-            None => self.vault.glimpse(id.name()).await,
+        let seen = match reading.prefetched.take() {
+            Some(prefetched) => prefetched.result().await,
+            None => self.vault.prefetch(id.name()).await,
         };
         match self.vault.find(wanted, seen).await {
             Ok(search) => run.searched(registered, search, (self.now)()),
@@ -177,25 +176,25 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         id: &CertificateId,
         code: &VerificationCode,
         registered: &Registered,
-        allowed: &Allowed,
-        course: &mut Course,
+        granted: &GrantedCa,
+        record: &mut RunRecord,
     ) -> Result<Proof, NoProof> {
-        let (key, certificate, or_read) = match &allowed.ca.key {
+        let (key, certificate, or_read) = match &granted.ca.key {
             KeyUse::ReadSecret => {
-                return self.prove_with_secret(id, code, registered, allowed, course).await;
+                return self.prove_with_secret(id, code, registered, granted, record).await;
             }
             KeyUse::SignInVault { key, certificate, or_read } => (key, certificate, or_read),
         };
-        let failed = |error| Failure::Proof { object: allowed.ca.object.clone(), error };
+        let failed = |error| Failure::Proof { object: granted.ca.object.clone(), error };
         let unsigned = self.unsigned(certificate, code).await.map_err(failed)?;
-        announce(key, &unsigned, course);
+        announce(key, &unsigned, record);
         let digest = unsigned.digest().map_err(|error| failed(error.into()))?;
         match (self.vault.sign(key, certificate.algorithm(), &digest).await, or_read) {
             (Ok(signature), _) => {
                 metrics::signed(certificate.algorithm());
                 Ok(unsigned.assemble(&signature).map_err(failed)?)
             }
-            // A right that is missing, and nothing else: a key that its owner disabled is not to be used.
+            // Only a missing right leads here. A key that its owner disabled is not used.
             (Err(error), Some(secret))
                 if matches!(error.reason(), Reason::KeyCannotSign | Reason::AccessRefused) =>
             {
@@ -205,8 +204,8 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
                     reason = %error,
                     "the vault will not sign, so the key is pulled"
                 );
-                let pulled = self.prove_with_secret(id, code, registered, allowed, course).await;
-                // A certificate that is not exportable has a secret without a key: what has to be mended then is
+                let pulled = self.prove_with_secret(id, code, registered, granted, record).await;
+                // A certificate that is not exportable has a secret without a key: then the outcome is
                 // the refusal to sign.
                 pulled.map_err(|instead| match instead {
                     NoProof::Failure(Failure::WrongSecret { .. }) => NoProof::Call(error),
@@ -222,12 +221,12 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
         id: &CertificateId,
         code: &VerificationCode,
         registered: &Registered,
-        allowed: &Allowed,
-        course: &mut Course,
+        granted: &GrantedCa,
+        record: &mut RunRecord,
     ) -> Result<Proof, NoProof> {
-        let (secret, held) = match &allowed.ca.key {
+        let (secret, held) = match &granted.ca.key {
             KeyUse::SignInVault { certificate, or_read: Some(secret), .. } => (secret, Some(certificate)),
-            KeyUse::SignInVault { .. } | KeyUse::ReadSecret => (&allowed.ca.object, None),
+            KeyUse::SignInVault { .. } | KeyUse::ReadSecret => (&granted.ca.object, None),
         };
         let failed = |error| Failure::Proof { object: secret.clone(), error };
         let wrong = |reason| Failure::WrongSecret {
@@ -239,7 +238,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             ReadError::Call(error) => NoProof::Call(error),
             ReadError::Unusable(reason) => NoProof::Failure(wrong(reason.to_string())),
         })?;
-        let tags = &allowed.ca.tags;
+        let tags = &granted.ca.tags;
         let ca = issuer(&pulled, held, registered, tags).map_err(|unbelieved| match unbelieved {
             Unbelieved::OtherKey => wrong("its key is another one".to_owned()).into(),
             Unbelieved::Missing => {
@@ -257,7 +256,7 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
             return Err(Failure::OtherKey { object: secret.clone() }.into());
         }
         let unsigned = self.unsigned(&ca, code).await.map_err(failed)?;
-        announce(secret, &unsigned, course);
+        announce(secret, &unsigned, record);
         let signature = pulled.sign(&ca, unsigned.tbs()).await.map_err(|error| match error {
             KeyError::Refused(reason) => NoProof::Failure(failed(ProofError::PulledKey(reason))),
             KeyError::Process(error) => NoProof::Call(CallError::Unavailable {
@@ -281,12 +280,12 @@ impl<R: Registry, V: Vault> Verifier<R, V> {
 }
 
 /// Written before a key is used, so that no signature is ever made without a trace.
-fn announce(key: &ObjectId, unsigned: &UnsignedProof, course: &mut Course) {
-    course.uses(key);
+fn announce(key: &ObjectId, unsigned: &UnsignedProof, record: &mut RunRecord) {
+    record.uses(key);
     let digest: String = sha256(unsigned.tbs()).iter().map(|byte| format!("{byte:02x}")).collect();
     info!(
         event = "signature.intended",
-        thumbprint = course.thumbprint(),
+        thumbprint = record.thumbprint(),
         %key,
         tbsSha256 = digest,
         "about to sign a verification certificate"

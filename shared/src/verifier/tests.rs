@@ -9,11 +9,11 @@ use openssl::pkey::{PKey, Private};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::survey::Foresight;
+use super::preview::Preview;
 use super::*;
 use crate::ca::CaCertificate;
 use crate::certificate_id::RegistryId;
-use crate::error::CallError;
+use crate::error::{CallError, Refusal};
 use crate::etag::Etag;
 use crate::key_opener::OpenKey;
 use crate::outcome::Failure;
@@ -39,16 +39,16 @@ struct OneCertificate {
 struct State {
     etag: u32,
     is_verified: bool,
-    handed_in: u32,
-    /// Somebody else writes before each of this many calls that write.
+    submitted: u32,
+    /// Another writer changes the certificate before each of this many writes.
     intruders: u32,
     /// Answers nothing, ever.
     hangs: bool,
     looks: u32,
     /// How many seconds the second look is throttled for.
-    troubles_later: u64,
+    failures_later: u64,
     /// How the next looks fail.
-    troubles: VecDeque<CallError>,
+    temporary_failures: VecDeque<CallError>,
     /// How long each call is under way.
     latency: Duration,
 }
@@ -104,21 +104,21 @@ impl Registry for &OneCertificate {
     }
 
     async fn get(&self, _id: &CertificateId) -> Result<Option<Registered>, CallError> {
-        let (hangs, trouble) = {
+        let (hangs, failure) = {
             let mut state = self.state.lock().expect("no test panics while holding it");
             state.looks += 1;
-            if state.troubles_later > 0 && state.looks == 2 {
-                let trouble = throttled(state.troubles_later);
-                state.troubles.push_back(trouble);
+            if state.failures_later > 0 && state.looks == 2 {
+                let failure = throttled(state.failures_later);
+                state.temporary_failures.push_back(failure);
             }
-            (state.hangs, state.troubles.pop_front())
+            (state.hangs, state.temporary_failures.pop_front())
         };
         self.travel().await;
         if hangs {
             std::future::pending::<()>().await;
         }
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         let state = self.state.lock().expect("no test panics while holding it");
         Ok(Some(self.registered(&state)))
@@ -143,7 +143,7 @@ impl Registry for &OneCertificate {
         self.travel().await;
         let mut state = self.write(etag)?;
         state.is_verified = true;
-        state.handed_in += 1;
+        state.submitted += 1;
         Ok(self.registered(&state))
     }
 }
@@ -153,8 +153,8 @@ struct OneKey {
     key: PKey<Private>,
     ca: CaCertificate,
     secret: Option<String>,
-    /// The code with which it refuses to sign; then there is a secret behind the certificate.
-    refuses: Option<&'static str>,
+    /// Why it refuses to sign; then there is a secret behind the certificate.
+    refuses: Option<Refusal>,
     /// How long a signature takes.
     takes: Duration,
     breaks: bool,
@@ -165,9 +165,9 @@ struct OneKey {
 }
 
 impl Vault for &OneKey {
-    type Glimpse = ();
+    type Prefetched = ();
 
-    async fn glimpse(&self, _name: &str) {}
+    async fn prefetch(&self, _name: &str) {}
 
     async fn find(&self, _wanted: Wanted<'_>, (): ()) -> Result<Search, CallError> {
         self.searched.fetch_add(1, Ordering::Relaxed);
@@ -199,9 +199,9 @@ impl Vault for &OneKey {
         algorithm: SignatureAlgorithm,
         digest: &[u8],
     ) -> Result<RawSignature, CallError> {
-        if let Some(code) = self.refuses {
-            let (call, code, message) = ("signing".into(), code.into(), "no".into());
-            return Err(CallError::Refused { call, status: 403, code, message, remedy: None });
+        if let Some(refusal) = self.refuses {
+            let (call, code, message) = ("signing".into(), "Forbidden".into(), "no".into());
+            return Err(CallError::Refused { call, status: 403, refusal, code, message, remedy: None });
         }
         assert!(!self.breaks, "the vault breaks");
         tokio::time::sleep(self.takes).await;
@@ -258,8 +258,8 @@ fn peers(state: State) -> (OneCertificate, OneKey) {
 }
 
 fn verifier<'a>(registry: &'a OneCertificate, vault: &'a OneKey) -> Verifier<&'a OneCertificate, &'a OneKey> {
-    let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
-    Verifier::new(registry, vault, served, Limits::default())
+    let allowed = AllowedRegistries::parse(RESOURCE_GROUP).expect("well-formed");
+    Verifier::new(registry, vault, allowed, Limits::default())
 }
 
 async fn verify(registry: &OneCertificate, vault: &OneKey) -> Arc<Outcome> {
@@ -271,8 +271,8 @@ fn throttled(seconds: u64) -> CallError {
     CallError::Unavailable { call: "looking".into(), status: Some(429), reason: "429".into(), retry_after }
 }
 
-fn handed_in(registry: &OneCertificate) -> u32 {
-    registry.state.lock().expect("no test panics while holding it").handed_in
+fn submitted(registry: &OneCertificate) -> u32 {
+    registry.state.lock().expect("no test panics while holding it").submitted
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn an_unverified_certificate_becomes_verified_once() {
     assert!(matches!(*first, Outcome::Verified { .. }), "{first}");
     let second = verify(&registry, &vault).await;
     assert!(matches!(*second, Outcome::AlreadyVerified), "{second}");
-    assert_eq!(handed_in(&registry), 1);
+    assert_eq!(submitted(&registry), 1);
 }
 
 #[tokio::test]
@@ -297,25 +297,25 @@ async fn a_pulled_key_proves_it_as_well() {
 #[tokio::test]
 async fn a_key_that_may_not_sign_is_pulled_and_one_that_its_owner_disabled_is_not() {
     let rows = [
-        ("Forbidden/KeyOperationForbidden", true),
-        ("Forbidden/ForbiddenByRbac", true),
-        ("Forbidden/AccessDenied", true),
-        ("Forbidden/KeyDisabled", false),
-        ("Forbidden/KeyExpired", false),
-        ("Forbidden/ForbiddenByFirewall", false),
-        ("Forbidden", false),
+        (Refusal::OperationNotAllowed, true),
+        (Refusal::Role, true),
+        (Refusal::AccessPolicy, true),
+        (Refusal::Disabled, false),
+        (Refusal::NotValidNow, false),
+        (Refusal::Firewall, false),
+        (Refusal::Other, false),
     ];
-    for (code, pulled) in rows {
+    for (refusal, pulled) in rows {
         let (registry, mut vault) = peers(State::default());
         let pem = vault.key.private_key_to_pem_pkcs8().expect("encodes");
         vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
-        vault.refuses = Some(code);
+        vault.refuses = Some(refusal);
         let outcome = verify(&registry, &vault).await;
-        assert_eq!(matches!(*outcome, Outcome::Verified { .. }), pulled, "{code}: {outcome}");
+        assert_eq!(matches!(*outcome, Outcome::Verified { .. }), pulled, "{refusal:?}: {outcome}");
     }
 }
 
-/// As if somebody had found two certificates with one SHA-1: the secret holds one of them with its key.
+/// Simulates two certificates with the same SHA-1: the secret holds one of them with its key.
 #[tokio::test]
 async fn the_full_public_key_decides_on_a_pulled_key_too() {
     let (mut registry, mut vault) = peers(State::default());
@@ -332,7 +332,7 @@ async fn the_full_public_key_decides_on_a_pulled_key_too() {
     registry.shows = Some(testing::ca(&testing::key(P256), 30));
     let outcome = verify(&registry, &vault).await;
     assert!(matches!(*outcome, Outcome::Failed(Failure::OtherKey { .. })), "{outcome}");
-    assert_eq!(handed_in(&registry), 0);
+    assert_eq!(submitted(&registry), 0);
 }
 
 #[tokio::test]
@@ -342,7 +342,7 @@ async fn a_secret_with_another_key_signs_nothing() {
     vault.secret = Some(String::from_utf8(pem).expect("PEM is text"));
     let outcome = verify(&registry, &vault).await;
     assert!(matches!(*outcome, Outcome::Failed(Failure::WrongSecret { .. })), "{outcome}");
-    assert_eq!(handed_in(&registry), 0);
+    assert_eq!(submitted(&registry), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,11 +351,11 @@ async fn writers_in_between_cost_another_look_each() {
         let (registry, vault) = peers(State { intruders, ..State::default() });
         let outcome = verify(&registry, &vault).await;
         assert!(matches!(*outcome, Outcome::Verified { .. }), "{intruders} intruders: {outcome}");
-        assert_eq!(handed_in(&registry), 1, "{intruders} intruders");
+        assert_eq!(submitted(&registry), 1, "{intruders} intruders");
     }
 }
 
-/// Without pauses nobody would get to the end: each asks for a code while the others still sign.
+/// Without pauses no run would finish: each asks for a code while the others still sign.
 #[tokio::test(start_paused = true)]
 async fn processes_that_race_leave_each_other_the_time_to_finish() {
     for seed in 0..20 {
@@ -368,7 +368,7 @@ async fn processes_that_race_leave_each_other_the_time_to_finish() {
         let done =
             |outcome: &Arc<Outcome>| matches!(**outcome, Outcome::Verified { .. } | Outcome::AlreadyVerified);
         assert!(outcomes.iter().all(done), "seed {seed}: {outcomes:?}");
-        assert_eq!(handed_in(&registry), 1, "seed {seed}");
+        assert_eq!(submitted(&registry), 1, "seed {seed}");
     }
 }
 
@@ -380,7 +380,8 @@ async fn a_peer_that_asks_to_be_left_alone_is() {
         ("longer than any clock goes", u64::MAX, false),
     ];
     for (name, seconds, waited_for) in rows {
-        let (registry, vault) = peers(State { troubles: [throttled(seconds)].into(), ..State::default() });
+        let (registry, vault) =
+            peers(State { temporary_failures: [throttled(seconds)].into(), ..State::default() });
         let begun = Instant::now();
         let outcome = verify(&registry, &vault).await;
         let reason = if waited_for { Reason::Verified } else { Reason::Throttled };
@@ -419,13 +420,17 @@ async fn a_run_that_panics_ends_and_the_next_one_is_a_new_one() {
 #[tokio::test(start_paused = true)]
 async fn more_than_may_run_at_once_wait_their_turn_inside_the_deadline() {
     let (registry, vault) = peers(State { hangs: true, ..State::default() });
-    let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
+    let allowed = AllowedRegistries::parse(RESOURCE_GROUP).expect("well-formed");
     let limits = Limits { at_once: 2, ..Limits::default() };
-    let verifier = Verifier::new(&registry, &vault, served, limits);
+    let verifier = Verifier::new(&registry, &vault, allowed, limits);
     let begun = Instant::now();
     let uploads: Vec<Upload> = (0..10).map(|number| upload(&format!("ca-{number}"))).collect();
     let outcomes = futures::future::join_all(uploads.iter().map(|upload| verifier.verify(upload))).await;
-    assert!(outcomes.iter().all(|outcome| matches!(**outcome, Outcome::TryAgain(Trouble::Deadline { .. }))));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(**outcome, Outcome::TryAgain(TemporaryFailure::Deadline { .. })))
+    );
     assert_eq!(begun.elapsed(), limits.deadline);
     assert_eq!(registry.looks(), 2, "the others never got a turn");
 }
@@ -433,9 +438,9 @@ async fn more_than_may_run_at_once_wait_their_turn_inside_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn more_than_may_wait_are_told_at_once_to_come_again() {
     let (registry, vault) = peers(State { hangs: true, ..State::default() });
-    let served = Registries::parse(RESOURCE_GROUP).expect("well-formed");
+    let allowed = AllowedRegistries::parse(RESOURCE_GROUP).expect("well-formed");
     let limits = Limits { at_once: 2, waiting: 3, ..Limits::default() };
-    let verifier = Verifier::new(&registry, &vault, served, limits);
+    let verifier = Verifier::new(&registry, &vault, allowed, limits);
     let uploads: Vec<Upload> = (0..10).map(|number| upload(&format!("ca-{number}"))).collect();
     let told = uploads.iter().map(|upload| async {
         let begun = Instant::now();
@@ -455,7 +460,7 @@ async fn deliveries_that_meet_share_runs() {
     let upload = upload("root");
     let outcomes = futures::future::join_all((0..20).map(|_| verifier.verify(&upload))).await;
     let proven = outcomes.iter().filter(|outcome| matches!(***outcome, Outcome::Verified { .. })).count();
-    assert_eq!((proven, handed_in(&registry)), (1, 1));
+    assert_eq!((proven, submitted(&registry)), (1, 1));
     assert!(registry.looks() <= 3, "{} looks", registry.looks());
 }
 
@@ -482,7 +487,7 @@ async fn what_was_proven_here_or_by_hand_is_accounted_for_without_a_look_into_th
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_is_withdrawn_while_a_run_waits_is_noticed_before_the_signature() {
     // The look that follows the search is throttled for longer than a grant is good for.
-    let (registry, vault) = peers(State { intruders: 1, troubles_later: 3, ..State::default() });
+    let (registry, vault) = peers(State { intruders: 1, failures_later: 3, ..State::default() });
     let verifier = verifier(&registry, &vault);
     let withdrawal = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -491,7 +496,7 @@ async fn a_grant_that_is_withdrawn_while_a_run_waits_is_noticed_before_the_signa
     let upload = upload("root");
     let (outcome, ()) = tokio::join!(verifier.verify(&upload), withdrawal);
     assert_eq!(outcome.reason(), Reason::NoGrant, "{outcome}");
-    assert_eq!(handed_in(&registry), 0);
+    assert_eq!(submitted(&registry), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -508,38 +513,38 @@ fn upload(name: &str) -> Upload {
 }
 
 #[tokio::test]
-async fn a_survey_says_what_would_become_of_each_and_changes_nothing() {
+async fn a_preview_names_the_outcome_of_each_certificate_and_changes_nothing() {
     let (registry, vault) = peers(State::default());
-    let survey = verifier(&registry, &vault).survey(None).await;
-    assert!(survey.unread.is_empty(), "{:?}", survey.unread);
-    let [surveyed] = survey.certificates.as_slice() else { panic!("{:?}", survey.certificates) };
-    assert!(!surveyed.listed.is_verified && surveyed.listed.id == id());
-    let Some(Foresight::Ready { signed_with, granted_by }) = &surveyed.foresight else {
-        panic!("{:?}", surveyed.foresight)
+    let previews = verifier(&registry, &vault).preview_all(None).await;
+    assert!(previews.unread.is_empty(), "{:?}", previews.unread);
+    let [previewed] = previews.certificates.as_slice() else { panic!("{:?}", previews.certificates) };
+    assert!(!previewed.listed.is_verified && previewed.listed.id == id());
+    let Some(Preview::Ready { signed_with, granted_by }) = &previewed.preview else {
+        panic!("{:?}", previewed.preview)
     };
     assert_eq!((signed_with, granted_by.as_str()), (&object(Kind::Certificate), "*"));
     let state = registry.state.lock().expect("no test panics while holding it");
-    assert_eq!((state.etag, state.handed_in, state.is_verified), (0, 0, false), "nothing was written");
+    assert_eq!((state.etag, state.submitted, state.is_verified), (0, 0, false), "nothing was written");
 }
 
 #[tokio::test]
-async fn a_survey_sees_the_locks_and_does_not_wait() {
-    let (registry, vault) = peers(State { troubles: [throttled(60)].into(), ..State::default() });
-    let served = verifier(&registry, &vault);
-    let other = Registries::parse(&RESOURCE_GROUP.replace("/rg", "/other")).expect("well-formed");
+async fn a_preview_checks_both_locks_and_does_not_wait() {
+    let (registry, vault) = peers(State { temporary_failures: [throttled(60)].into(), ..State::default() });
+    let within = verifier(&registry, &vault);
+    let other = AllowedRegistries::parse(&RESOURCE_GROUP.replace("/rg", "/other")).expect("well-formed");
     let elsewhere = Verifier::new(&registry, &vault, other, Limits::default());
-    for (verifier, expected) in [(served, Reason::Throttled), (elsewhere, Reason::RegistryNotServed)] {
-        let survey = verifier.survey(Some(id().registry())).await;
-        match &survey.certificates[0].foresight {
-            Some(Foresight::Ends(outcome)) => assert_eq!(outcome.reason(), expected),
+    for (verifier, expected) in [(within, Reason::Throttled), (elsewhere, Reason::RegistryNotAllowed)] {
+        let previews = verifier.preview_all(Some(id().registry())).await;
+        match &previews.certificates[0].preview {
+            Some(Preview::Ends(outcome)) => assert_eq!(outcome.reason(), expected),
             other => panic!("{other:?}"),
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_verified_has_no_future() {
+async fn a_verified_certificate_has_no_preview() {
     let (registry, vault) = peers(State { is_verified: true, ..State::default() });
-    let survey = verifier(&registry, &vault).survey(None).await;
-    assert!(survey.certificates[0].listed.is_verified && survey.certificates[0].foresight.is_none());
+    let previews = verifier(&registry, &vault).preview_all(None).await;
+    assert!(previews.certificates[0].listed.is_verified && previews.certificates[0].preview.is_none());
 }

@@ -32,14 +32,14 @@ const REGISTRY: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/reso
 pub fn arm_answer(data: &[u8]) {
     match arm::registered(data) {
         Ok(registered) => assert_can_be_acted_on(&registered),
-        Err(reason) => assert_fits_a_log(&reason, SENTENCE),
+        Err(error) => assert_fits_a_log(&error.to_string(), SENTENCE),
     }
     match arm::challenge(data) {
         Ok(challenge) => {
             assert_can_be_acted_on(&challenge.registered);
             assert_is_no_subject_but_a_code(&challenge.code);
         }
-        Err(reason) => assert_fits_a_log(&reason, SENTENCE),
+        Err(error) => assert_fits_a_log(&error.to_string(), SENTENCE),
     }
     let error = arm::error_answer(data);
     assert_fits_a_log(&format!("{}.", error.code), QUOTE + 1);
@@ -80,13 +80,13 @@ pub fn key_vault_answer(data: &[u8]) {
     if let Ok(bundle) = serde_json::from_slice::<models::Certificate>(data) {
         match Certificate::read(bundle, &url) {
             Ok(certificate) => assert_is_one_version(&certificate, &url),
-            Err(reason) => assert_fits_a_log(&reason, SENTENCE),
+            Err(error) => assert_fits_a_log(&error.to_string(), SENTENCE),
         }
     }
     for kind in [Kind::Certificate, Kind::Key, Kind::Secret] {
         match ObjectId::parse(&text(data), &url, kind) {
             Ok(id) => assert_is_in(&id, &url, kind),
-            Err(reason) => assert_fits_a_log(&reason, SENTENCE),
+            Err(error) => assert_fits_a_log(&error.to_string(), SENTENCE),
         }
     }
     let object = ObjectId::newest(&url, Kind::Key, "factory-ca");

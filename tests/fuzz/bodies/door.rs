@@ -115,9 +115,9 @@ impl Registry for Nothing {
 }
 
 impl Vault for Nothing {
-    type Glimpse = ();
+    type Prefetched = ();
 
-    async fn glimpse(&self, _: &str) {}
+    async fn prefetch(&self, _: &str) {}
 
     async fn find(&self, _: Wanted<'_>, (): ()) -> Result<Search, CallError> {
         unreachable!("there is no certificate")

@@ -2,7 +2,7 @@
 
 use keyholder::certificate_id::{CertificateId, RegistryId};
 use keyholder::event::{self, EVENT_TYPE, Notice, OPERATION_NAME};
-use keyholder::trust::Registries;
+use keyholder::trust::AllowedRegistries;
 use keyholder_functions::batch::MAX_EVENTS;
 use keyholder_functions::envelope;
 use percent_encoding::percent_decode_str;
@@ -22,8 +22,8 @@ pub fn certificate_id(data: &[u8]) {
         assert_eq!(RegistryId::parse(&id.to_string()), Ok(id.clone()));
         assert_eq!(RegistryId::parse(&id.path()), Ok(id));
     }
-    if let Ok(registries) = Registries::parse(&text) {
-        assert_eq!(Registries::parse(&registries.to_string()), Ok(registries));
+    if let Ok(registries) = AllowedRegistries::parse(&text) {
+        assert_eq!(AllowedRegistries::parse(&registries.to_string()), Ok(registries));
     }
 }
 

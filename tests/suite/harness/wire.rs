@@ -101,12 +101,12 @@ impl Wire {
 
     /// The verification certificates handed in, base64.
     pub(crate) async fn proofs(&self) -> Vec<String> {
-        let handed_in = self.received("POST", "/verify").await;
+        let submitted = self.received("POST", "/verify").await;
         let proof = |request: &wiremock::Request| {
             let body: Value = request.body_json().expect("JSON is handed in");
             body["certificate"].as_str().expect("a certificate is handed in").to_owned()
         };
-        handed_in.iter().map(proof).collect()
+        submitted.iter().map(proof).collect()
     }
 
     /// The ids of the keys that were asked to sign.

@@ -88,7 +88,7 @@ async fn spans_and_metrics_reach_a_collector_as_part_of_the_callers_trace() {
     let invocation = named("VerifyOnUpload");
     assert_eq!(invocation.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
     let verification = named("verification");
-    for step in ["look", "search", "code", "sign", "hand-in"] {
+    for step in ["look", "search", "code", "sign", "submit"] {
         assert_eq!(named(step).parent_span_id, verification.span_id, "{step}");
     }
     let calls: Vec<_> = spans.iter().filter(|span| span.name.starts_with("POST ")).collect();

@@ -1,6 +1,6 @@
 //! The Kusto queries of the documentation and the alert rules of the deployment, held to the fields that exist.
 
-use keyholder::reason::Reason;
+use keyholder::reason::{DeliveryAnswer, Reason};
 use keyholder::telemetry::fields::{EVENTS, FIELDS};
 
 pub(super) const PAGE: &str = include_str!("../../../docs/telemetry.md");
@@ -41,7 +41,7 @@ fn check(query: &str) {
         assert!(EVENTS.iter().any(|event| event.name == quoted), "there is no event {quoted:?}: {query}");
     }
     for quoted in query.split('"').skip(1).step_by(2).filter(|text| text.contains('-') && text.len() > 1) {
-        let answers = ["deliver-again"];
+        let answers = [DeliveryAnswer::NeedsAction, DeliveryAnswer::Retry].map(DeliveryAnswer::name);
         let known = answers.contains(&quoted) || Reason::ALL.iter().any(|reason| reason.name() == quoted);
         assert!(known, "there is no outcome or answer {quoted:?}: {query}");
     }

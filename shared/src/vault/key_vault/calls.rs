@@ -80,14 +80,14 @@ impl Calls {
         ObjectId::newest(&self.vault, kind, name)
     }
 
-    /// An object that nobody has.
+    /// Returns the id of an object that does not exist, for the doctor's requests.
     pub(super) fn missing(&self, kind: Kind) -> ObjectId {
         let newest = self.object(kind, "keyholder-doctor-asks-whether-it-may");
         let id = format!("{newest}/00000000000000000000000000000000");
         ObjectId::parse(&id, &self.vault, kind).expect("an id with a version is one")
     }
 
-    /// The newest or a certain version of a certificate.
+    /// Returns the newest or a certain version of a certificate.
     pub(super) async fn certificate(
         &self,
         name: &str,
@@ -105,11 +105,11 @@ impl Calls {
             return Ok(None);
         };
         let certificate =
-            Certificate::read(bundle, &self.vault).map_err(|reason| unreadable(&call, &reason))?;
+            Certificate::read(bundle, &self.vault).map_err(|error| unreadable(&call, &error.to_string()))?;
         Ok(Some(Certificate { read, ..certificate }))
     }
 
-    /// The whole list, by thumbprint.
+    /// Returns the whole list, by thumbprint.
     pub(super) async fn names_by_thumbprint(&self) -> Result<Names, CallError> {
         let all = self.object(Kind::Certificate, "");
         let call = format!("listing the certificates of {}", self.vault);
@@ -122,13 +122,13 @@ impl Calls {
             };
             let id = item.id.as_deref().unwrap_or_default();
             let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
-                .map_err(|reason| unreadable(&call, &reason))?;
+                .map_err(|error| unreadable(&call, &error.to_string()))?;
             names.entry(thumbprint).or_insert_with(|| id.name().to_owned());
         }
         Ok(names)
     }
 
-    /// The name and the grant of each certificate.
+    /// Returns the name and the grant of each certificate.
     pub(super) async fn grants(&self) -> Result<Vec<(String, Grant)>, CallError> {
         let all = self.object(Kind::Certificate, "");
         let call = format!("listing the certificates of {}", self.vault);
@@ -138,13 +138,13 @@ impl Calls {
         while let Some(item) = items.try_next().await.map_err(fail)? {
             let id = item.id.as_deref().unwrap_or_default();
             let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
-                .map_err(|reason| unreadable(&call, &reason))?;
+                .map_err(|error| unreadable(&call, &error.to_string()))?;
             grants.push((id.name().to_owned(), grant_and_tags(item.tags).0));
         }
         Ok(grants)
     }
 
-    /// The version of a certificate that has this thumbprint.
+    /// Returns the version of a certificate that has this thumbprint.
     pub(super) async fn version_by_thumbprint(
         &self,
         name: &str,
@@ -159,14 +159,14 @@ impl Calls {
             if item.x509_thumbprint.as_deref().and_then(Thumbprint::from_bytes) == Some(wanted) {
                 let id = item.id.as_deref().unwrap_or_default();
                 let id = ObjectId::parse(id, &self.vault, Kind::Certificate)
-                    .map_err(|reason| unreadable(&call, &reason))?;
+                    .map_err(|error| unreadable(&call, &error.to_string()))?;
                 return Ok(Some(id.version().to_owned()));
             }
         }
         Ok(None)
     }
 
-    /// The certificate of that name among the deleted ones, if it is the wanted one. It only helps to say
+    /// Returns the certificate of that name among the deleted ones, if it is the wanted one. It only helps to say
     /// what is wrong, so an app that may not see deleted objects goes without it.
     pub(super) async fn deleted_certificate(
         &self,
@@ -187,7 +187,7 @@ impl Calls {
         }))
     }
 
-    /// The newest enabled version of a secret, by its properties; its value stays where it is. Of a secret that
+    /// Returns the newest enabled version of a secret, by its properties; its value stays where it is. Of a secret that
     /// is disabled altogether the newest version, so that the vault can say so when it is read. With it comes the
     /// newest version of all, disabled or not, whose grant counts too.
     pub(super) async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
@@ -205,7 +205,7 @@ impl Calls {
         let version = |properties: SecretProperties| {
             let id = properties.id.as_deref().unwrap_or_default();
             let object = ObjectId::parse(id, &self.vault, Kind::Secret)
-                .map_err(|reason| unreadable(&call, &reason))?;
+                .map_err(|error| unreadable(&call, &error.to_string()))?;
             let (grant, tags) = grant_and_tags(properties.tags);
             Ok::<_, CallError>(Version { object, grant, tags })
         };
@@ -214,7 +214,7 @@ impl Calls {
         Ok(Some(Found { object, grant, tags, key: KeyUse::ReadSecret, newest, read }))
     }
 
-    /// The value of one version of a secret.
+    /// Returns the value of one version of a secret.
     pub(super) async fn secret_value(&self, secret: &ObjectId) -> Result<Zeroizing<String>, CallError> {
         let call = format!("reading {secret}");
         let options = SecretClientGetSecretOptions {
@@ -249,7 +249,7 @@ impl Calls {
 }
 
 impl Calls {
-    /// Whether a key may be used to sign here. It is asked for a signature that no vault can make: of no bytes, with an
+    /// Checks whether a key may be used to sign here. It is asked for a signature that no vault can make: of no bytes, with an
     /// algorithm for keys of another kind. A vault that says so has let the caller through.
     pub(super) async fn may_sign(&self, key: &ObjectId, of: SignatureAlgorithm) -> Result<(), CallError> {
         let call = format!("asking whether {key} may be used to sign");
@@ -269,7 +269,7 @@ impl Calls {
         }
     }
 
-    /// Whether secrets may be read here, their properties and their values, tried on one that does not exist.
+    /// Checks whether secrets may be read here, their properties and their values, tried on one that does not exist.
     pub(super) async fn may_read_secrets(&self, missing: &ObjectId) -> Result<(), CallError> {
         let call = format!("asking whether the secrets of {} may be read", self.vault);
         let versions = match self.secrets.list_secret_properties_versions(missing.name(), None) {
@@ -302,7 +302,7 @@ fn refused_for_another_reason(
     }
 }
 
-/// 404 is an answer too.
+/// Turns 404 into `None`.
 fn found<T>(call: &str, object: &ObjectId, result: azure_core::Result<T>) -> Result<Option<T>, CallError> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// A vault that challenges whoever has no token, or has one that is not `good`.
+    /// A vault that challenges a caller without a token, or with one that is not `good`.
     #[derive(Debug, Default)]
     struct Vault {
         asked: AtomicU32,

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::registry::arm::MAX_PAGES;
 
-/// The items of a list. Where it has more pages than a list may have, the last item is an error.
+/// Returns the items of a list. Where it has more pages than a list may have, the last item is an error.
 pub(super) fn items<P>(list: ItemIterator<P>) -> Pin<Box<dyn Stream<Item = Result<P::Item>> + Send>>
 where
     P: Page + Send + 'static,
@@ -54,7 +54,7 @@ mod tests {
         }
     }
 
-    /// A list of so many pages, and how often it was asked.
+    /// Returns a list of so many pages, and how often it was asked.
     fn list(pages: usize) -> (ItemIterator<Numbers>, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();

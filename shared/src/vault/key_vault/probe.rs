@@ -36,17 +36,17 @@ impl KeyVaults {
 }
 
 impl Probe<'_> {
-    /// Which vault it is.
+    /// Returns which vault it is.
     pub fn url(&self) -> &Url {
         self.vault.calls.vault()
     }
 
-    /// The name and the grant of each certificate in it.
+    /// Returns the name and the grant of each certificate in it.
     pub async fn grants(&self) -> Result<Vec<(String, Grant)>, CallError> {
         self.vault.calls.grants().await
     }
 
-    /// Every version of each certificate and, where the settings allow to read them, of each secret.
+    /// Returns every version of each certificate and, where the settings allow to read them, of each secret.
     pub async fn versions(&self) -> Result<Vec<ListedVersion>, CallError> {
         let mut versions = self.vault.calls.versions(Kind::Certificate).await?;
         if self.access == KeyAccess::ReadSecret {
@@ -55,7 +55,7 @@ impl Probe<'_> {
         Ok(versions)
     }
 
-    /// Whether keys may be used to sign, asked about a certificate's key if one is named.
+    /// Checks whether keys may be used to sign, asked about a certificate's key if one is named.
     pub async fn may_sign(&self, certificate: Option<&str>) -> Result<MaySign, CallError> {
         let certificate = match certificate {
             Some(name) => self.vault.calls.certificate(name, None).await?,
@@ -76,7 +76,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether secrets may be read; `None` where the settings do not allow it anyway.
+    /// Checks whether secrets may be read; `None` where the settings do not allow it anyway.
     pub async fn may_read_secrets(&self) -> Option<Result<(), CallError>> {
         match self.access {
             KeyAccess::SignInVault => None,

@@ -26,7 +26,7 @@ pub struct ListedVersion {
 }
 
 impl Calls {
-    /// All versions of all certificates, or of all secrets but those that belong to certificates.
+    /// Returns all versions of all certificates, or of all secrets but those that belong to certificates.
     pub(super) async fn versions(&self, kind: Kind) -> Result<Vec<ListedVersion>, CallError> {
         let names = match kind {
             Kind::Secret => self.secret_names().await?,
@@ -42,7 +42,7 @@ impl Calls {
         let fail = |error: azure_core::Error| call_error(&call, &object, &error);
         let read = |id: Option<String>, tags, enabled: Option<bool>, created| {
             let id = ObjectId::parse(id.as_deref().unwrap_or_default(), self.vault_url(), kind)
-                .map_err(|reason| unreadable(&call, &reason))?;
+                .map_err(|error| unreadable(&call, &error.to_string()))?;
             let (grant, tags) = grant_and_tags(tags);
             let version = Version { object: id, grant, tags };
             Ok(ListedVersion { version, is_enabled: enabled != Some(false), is_newest: false, created })
@@ -86,7 +86,7 @@ impl Calls {
         own.map(|item| {
             let id = item.id.as_deref().unwrap_or_default();
             let id = ObjectId::parse(id, self.vault_url(), Kind::Secret);
-            Ok(id.map_err(|reason| unreadable(&call, &reason))?.name().to_owned())
+            Ok(id.map_err(|error| unreadable(&call, &error.to_string()))?.name().to_owned())
         })
         .collect()
     }

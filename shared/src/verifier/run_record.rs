@@ -1,5 +1,4 @@
-//! What one run has been through so far, for the line that says how it ended. It outlives a run that is cut off
-//! by its deadline.
+//! The record of one run, for the line that says how it ended. It outlives a run that its deadline cuts off.
 
 use std::time::Duration;
 
@@ -9,74 +8,72 @@ use tracing::{Span, error, info, info_span, warn};
 
 use crate::certificate_id::CertificateId;
 use crate::outcome::Outcome;
-use crate::reason::Answer;
+use crate::reason::DeliveryAnswer;
 use crate::registry::Registered;
 use crate::telemetry::metrics;
 use crate::thumbprint::Thumbprint;
 use crate::vault::ObjectId;
-use crate::verification::Next;
+use crate::verification::Step;
 
 /// What a run spends its time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum StepKind {
     Look,
     Search,
     Code,
     Sign,
-    HandIn,
+    Submit,
     Wait,
 }
 
-/// A run, from its beginning to now.
+/// What one run has done so far.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct RunRecord {
     begun: Instant,
-    /// Whether the run was made here, and not by another delivery that it was shared with.
-    pub(super) led: bool,
+    /// Whether this delivery made the run. Otherwise it shares the run of another delivery.
+    pub(super) is_leader: bool,
     looks: u64,
     thumbprint: Option<Thumbprint>,
     days_to_expiry: Option<i64>,
     key: Option<ObjectId>,
-    last: Option<Step>,
+    last: Option<StepKind>,
     spent: [Duration; 6],
 }
 
-impl Step {
-    /// What is done next, unless it is over.
-    pub(super) fn of(next: &Next) -> Option<Step> {
-        match next {
-            Next::Look => Some(Step::Look),
-            Next::Wait { .. } => Some(Step::Wait),
-            Next::Search(_) => Some(Step::Search),
-            Next::RequestCode(..) => Some(Step::Code),
-            Next::Prove { .. } => Some(Step::Sign),
-            Next::HandIn(..) => Some(Step::HandIn),
-            Next::Finish(_) => None,
+impl StepKind {
+    pub(super) fn of(step: &Step) -> StepKind {
+        match step {
+            Step::Look => StepKind::Look,
+            Step::Wait { .. } => StepKind::Wait,
+            Step::Search(_) => StepKind::Search,
+            Step::RequestCode(..) => StepKind::Code,
+            Step::Prove { .. } => StepKind::Sign,
+            Step::Submit(..) => StepKind::Submit,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Step::Look => "look",
-            Step::Search => "search",
-            Step::Code => "code",
-            Step::Sign => "sign",
-            Step::HandIn => "hand-in",
-            Step::Wait => "wait",
+            StepKind::Look => "look",
+            StepKind::Search => "search",
+            StepKind::Code => "code",
+            StepKind::Sign => "sign",
+            StepKind::Submit => "submit",
+            StepKind::Wait => "wait",
         }
     }
 
-    /// A span that an exporter shows by the step's name.
+    /// Returns a span that an exporter shows by the step's name.
     pub(super) fn span(self) -> Span {
         info_span!("step", otel.name = self.name())
     }
 }
 
-impl Course {
-    pub(super) fn begin() -> Course {
-        Course {
+impl RunRecord {
+    pub(super) fn begin() -> RunRecord {
+        RunRecord {
             begun: Instant::now(),
-            led: false,
+            is_leader: false,
             looks: 0,
             thumbprint: None,
             days_to_expiry: None,
@@ -86,12 +83,12 @@ impl Course {
         }
     }
 
-    pub(super) fn spent(&mut self, step: Step, since: Instant) {
+    pub(super) fn spent(&mut self, step: StepKind, since: Instant) {
         self.spent[step as usize] += since.elapsed();
-        if step != Step::Wait {
+        if step != StepKind::Wait {
             self.last = Some(step);
         }
-        self.looks += u64::from(step == Step::Look);
+        self.looks += u64::from(step == StepKind::Look);
     }
 
     pub(super) fn saw(&mut self, id: &CertificateId, registered: &Registered, now: OffsetDateTime) {
@@ -110,23 +107,23 @@ impl Course {
         self.thumbprint.as_ref().map(ToString::to_string)
     }
 
-    /// How often the run has looked.
+    /// Returns how often the run has looked.
     pub(super) fn attempt(&self) -> u64 {
         self.looks.max(1)
     }
 
-    /// The step before this one, which is what the run waits for.
-    pub(super) fn stuck_at(&self) -> &'static str {
-        self.last.map_or("look", Step::name)
+    /// Returns the last step that was not a pause: the one whose call failed.
+    pub(super) fn last_step(&self) -> &'static str {
+        self.last.map_or("look", StepKind::name)
     }
 
-    /// Writes the audit line: one for every run.
-    pub(super) fn close(&self, outcome: &Outcome) {
+    /// Writes the audit line. Every run has exactly one.
+    pub(super) fn finish(&self, outcome: &Outcome) {
         let reason = outcome.reason();
         metrics::ended(reason, self.begun.elapsed());
-        let (key, served_by, granted_by) = match outcome {
-            Outcome::Verified { signed_with, served_by, granted_by, .. } => {
-                (Some(self.key.as_ref().unwrap_or(signed_with)), Some(served_by), Some(granted_by))
+        let (key, allowed_by, granted_by) = match outcome {
+            Outcome::Verified { signed_with, allowed_by, granted_by, .. } => {
+                (Some(self.key.as_ref().unwrap_or(signed_with)), Some(allowed_by), Some(granted_by))
             }
             _ => (self.key.as_ref(), None, None),
         };
@@ -143,15 +140,15 @@ impl Course {
                     remedy,
                     attempt = self.attempt(),
                     key,
-                    servedBy = served_by,
+                    allowedBy = allowed_by,
                     grantedBy = granted_by,
                     daysToExpiry = self.days_to_expiry,
-                    lookMs = self.milliseconds(Step::Look),
-                    searchMs = self.milliseconds(Step::Search),
-                    codeMs = self.milliseconds(Step::Code),
-                    signMs = self.milliseconds(Step::Sign),
-                    handInMs = self.milliseconds(Step::HandIn),
-                    waitMs = self.milliseconds(Step::Wait),
+                    lookMs = self.milliseconds(StepKind::Look),
+                    searchMs = self.milliseconds(StepKind::Search),
+                    codeMs = self.milliseconds(StepKind::Code),
+                    signMs = self.milliseconds(StepKind::Sign),
+                    submitMs = self.milliseconds(StepKind::Submit),
+                    waitMs = self.milliseconds(StepKind::Wait),
                     durationMs = milliseconds(self.begun.elapsed()),
                     "the run ended: {}",
                     reason.name()
@@ -159,20 +156,20 @@ impl Course {
             };
         }
         match reason.answer() {
-            Answer::Done => line!(info),
-            Answer::Loud => line!(error),
-            Answer::DeliverAgain => line!(warn),
+            DeliveryAnswer::Done => line!(info),
+            DeliveryAnswer::NeedsAction => line!(error),
+            DeliveryAnswer::Retry => line!(warn),
         }
     }
 
-    /// Nothing for a step that was not taken.
-    fn milliseconds(&self, step: Step) -> Option<f64> {
+    /// Returns the time spent on a step, or `None` if it was not taken.
+    fn milliseconds(&self, step: StepKind) -> Option<f64> {
         let spent = self.spent[step as usize];
         (!spent.is_zero()).then(|| milliseconds(spent))
     }
 }
 
-/// To the microsecond.
+/// Converts to milliseconds, to the microsecond.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     // Some hundred years of microseconds are exact.
     #[allow(clippy::cast_precision_loss)]
