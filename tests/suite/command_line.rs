@@ -1,8 +1,9 @@
 //! The emulator's programs as a person starts them.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::harness::programs::{EMULATOR, address_in, program, result, signal};
 use crate::harness::up::{FREE_PORTS, Up, rest};
@@ -72,6 +73,25 @@ fn says_where_everything_is_and_stops_at(name: &str) {
     assert_eq!(left_behind(folder.path()), Vec::<String>::new());
     assert!(TcpStream::connect(&handler).is_err(), "the handler outlived the emulator");
     assert!(TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "the emulator still listens");
+}
+
+/// A process that is killed can end no other; on Linux the system does it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_handler_ends_with_its_emulator_even_if_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path(), &[]);
+    let handler = address_in(&up.printed).expect("it is printed");
+    let mut connection = TcpStream::connect(&handler).expect("the handler listens");
+    // Well below what the handler grants to an idle connection.
+    connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+
+    signal(up.child.id(), "KILL");
+    let closed = connection.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+    assert!(
+        matches!(closed, Ok(0) | Err(ErrorKind::ConnectionReset)),
+        "the handler outlived the emulator: {closed:?}"
+    );
 }
 
 #[test]

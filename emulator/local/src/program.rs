@@ -91,7 +91,10 @@ struct Up {
 /// Does what these arguments say, of which the first is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match Arguments::parse_from(arguments).command {
-        Command::Handler { arguments } => return keyholder_functions::handler::main(&arguments),
+        Command::Handler { arguments } => {
+            end_with_parent();
+            return keyholder_functions::handler::main(&arguments);
+        }
         Command::Demo { seed } => run_demo(seed),
         Command::Up(up) => run_up(up),
         Command::Control(command) => command_line::run(command).map(|()| true),
@@ -164,6 +167,18 @@ async fn run_up(up: Up) -> Result<bool, Box<dyn Error>> {
 fn choice(text: &str) -> Result<String, ChoiceError> {
     Choices::default().choose(text).map(|()| text.to_owned())
 }
+
+/// Has the system end this process when its parent ends, however that happens: a parent that is killed cannot do it.
+#[cfg(target_os = "linux")]
+fn end_with_parent() {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+
+    // Every Linux takes this signal. If one did not, the handler would be left behind, and work until then.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent() {}
 
 /// This program, as the handler.
 fn built_in() -> Result<App, Box<dyn Error>> {

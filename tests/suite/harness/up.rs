@@ -59,8 +59,10 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        // After a failed assertion only; a child that has ended takes it without harm.
-        let _ = self.child.kill();
+        // Asked to end, it ends its handler too and takes its files away.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            signal(self.child.id(), "TERM");
+        }
         let _ = self.child.wait();
     }
 }
