@@ -105,14 +105,17 @@ impl Compiler {
             .env_remove("OPENSSL_NO_VENDOR")
             // OpenSSL is half of the program, and its speed is in assembly.
             .env("CFLAGS", "-Os -fno-asynchronous-unwind-tables")
-            // OpenSSL writes into itself when it was built, and where it would be installed: below the build folder,
-            // unless its makefile is told otherwise. None of these folders is used; it looks for its configuration
-            // in the first.
+            // OpenSSL writes into itself when it was built, by which compiler, and where it would be installed: below the
+            // build folder. Its makefile is told otherwise; the compiler has another name where the note of it is made.
+            // None of these folders is used; it looks for its configuration in the first.
             .env("SOURCE_DATE_EPOCH", "0")
             .env("OPENSSL_CONFIG_DIR", OPENSSL_DIR)
             .env(
                 "GNUMAKEFLAGS",
-                format!("ENGINESDIR={OPENSSL_DIR}/engines MODULESDIR={OPENSSL_DIR}/modules"),
+                format!(
+                    "ENGINESDIR={OPENSSL_DIR}/engines MODULESDIR={OPENSSL_DIR}/modules \
+                     --eval=crypto/buildinf.h:CC=cc"
+                ),
             );
         let folder = if self == Compiler::Musl { MUSL } else { GNU };
         (command, target_dir.join(folder).join(PROFILE).join(BINARY))
